@@ -1,0 +1,74 @@
+# The commands that people type. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+BUF_VERSION := 1.75.0
+BUF_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/segue/buf-$(BUF_VERSION)
+BUF := $(BUF_HOME)/node_modules/.bin/buf
+
+.PHONY: help demo up down test lint contract fmt bench python services kubectl
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+
+demo: ## Build, then export a sample segment to a Klaviyo that runs here
+	@echo "Building segue (a few minutes on a fresh machine) …"
+	cargo build --locked --profile demo --package segue
+	@deploy/demo/run.sh $(TARGET)/demo/segue
+
+up: ## Build, then start the services on this machine, with RabbitMQ and PostgreSQL
+	@echo "Building segue (a few minutes on a fresh machine) …"
+	cargo build --locked --profile demo --package segue
+	@deploy/local/up.sh $(TARGET)/demo/segue
+
+down: ## End what `make up` has started
+	@deploy/local/down.sh
+
+test: python services kubectl ## All tests
+	cargo build --locked --workspace --bins --quiet
+	cargo test --locked --workspace --quiet
+
+# One test drives the simulator with Klaviyo's own Python SDK. A fresh Debian machine may lack the modules.
+python:
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Installing python3 and python3-venv (Debian packages) …"; \
+	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
+	  $$as_root apt-get update -q && $$as_root apt-get install -qy python3 python3-venv; }
+
+# RabbitMQ and PostgreSQL: found, or installed and started. AMQP_URL and DATABASE_URL point elsewhere.
+services:
+	@deploy/local/services.sh start
+
+# One test renders deploy/kubernetes.
+kubectl:
+	@command -v kubectl >/dev/null || { \
+	  echo "Installing kubernetes-client (Debian package) …"; \
+	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
+	  $$as_root apt-get update -q && $$as_root apt-get install -qy kubernetes-client; }
+
+lint: contract ## Format, clippy, and the contract of proto/
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+
+# The rules of buf, and whether clients and services of released versions still understand proto/.
+contract: $(BUF)
+	$(BUF) lint proto
+	for image in proto/*.binpb; do $(BUF) breaking proto --against "$$image"; done
+
+$(BUF):
+	@command -v npm >/dev/null || { \
+	  echo "Installing npm (Debian package) …"; \
+	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
+	  $$as_root apt-get update -q && $$as_root apt-get install -qy --no-install-recommends npm; }
+	npm install --silent --no-fund --no-audit --prefix $(BUF_HOME) @bufbuild/buf@$(BUF_VERSION)
+
+fmt: ## Format everything
+	cargo fmt --all
+
+bench: ## Speed and memory, things compared side by side in one run
+	cargo build --locked --release --package segue
+	python3 tests/bench/bench.py --segue $(TARGET)/release/segue

@@ -1,0 +1,311 @@
+use std::{sync::Arc, time::Duration};
+
+use ring::digest::{SHA256, digest};
+use secrecy::SecretString;
+use segue_klaviyo::{CallError, Client};
+use segue_model::{ConnectionId, Id, Micros, work::Credentials};
+use segue_store::{
+    Tx, read_admin,
+    write::{
+        connections::{self, Connection, Consent},
+        requests::{self, Made, RequestKind},
+    },
+};
+use uuid::Uuid;
+
+use crate::{
+    ControlPlane, Error, Refusal, Sealer, Thing, Violation,
+    ask::AskError,
+    refusal::Obstacle,
+    seal::{SealError, fingerprint, hex},
+};
+
+/// What the services need beyond `segue export`: the keys of connections, and somebody to ask about them.
+#[derive(Debug)]
+pub(crate) struct Vault {
+    pub(crate) sealer: Sealer,
+    pub(crate) klaviyo: Client,
+}
+
+/// A connection that somebody wants to have.
+#[derive(Debug, Clone)]
+pub struct NewConnection {
+    pub display_name: String,
+    pub api_key: SecretString,
+    pub consent_version: String,
+    pub consent_by: String,
+    /// `None`: now.
+    pub consent_at: Option<Micros>,
+    /// As whoever asks gave it: the same request makes nothing more.
+    pub request_id: Option<String>,
+}
+
+/// What Klaviyo says of the key of a connection.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    pub connection: Connection,
+    /// The revision of its API that Klaviyo answered with.
+    pub revision: Option<String>,
+    /// Why the key cannot be used.
+    pub problem: Option<String>,
+}
+
+/// Nobody reads more of them in an error.
+const SHOWN: u32 = 20;
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+pub(crate) const KEY_FIELD: &str = "connection.api_key";
+const CONSENT_TIME_FIELD: &str = "connection.consent.accepted_at";
+
+impl ControlPlane {
+    /// Asks Klaviyo whose key it is, and keeps it sealed together with the consent.
+    pub async fn create_connection(
+        self: &Arc<Self>,
+        new: &NewConnection,
+    ) -> Result<Connection, Error> {
+        let vault = self.vault()?;
+        let content = content_of(new);
+        if let Some(made) = self.made_before(new, &content).await? {
+            return Ok(made);
+        }
+        let lane = format!("key {}", fingerprint(&new.api_key));
+        let asked = self.ask_for_account(&vault.klaviyo, &new.api_key, lane).await;
+        let account = asked.map_err(refused_key)?.value;
+        let id = Id::from_uuid(Uuid::now_v7());
+        let key = vault.sealer.seal(id, &new.api_key)?;
+        self.store
+            .retry("create_connection", || async {
+                let mut tx = self.store.begin().await?;
+                let now = tx.now();
+                let connection = Connection {
+                    id,
+                    display_name: new.display_name.clone(),
+                    account_id: account.id.clone(),
+                    account_name: account.name.clone().unwrap_or_default(),
+                    consent: Consent {
+                        text_version: new.consent_version.clone(),
+                        accepted_by: new.consent_by.clone(),
+                        accepted: new.consent_at.unwrap_or(now),
+                    },
+                    created: now,
+                };
+                if let Some(request_id) = &new.request_id {
+                    let wanted = Made { made: id.to_string(), content: content.clone() };
+                    let kind = RequestKind::Connection;
+                    if let Some(made) = requests::note(&mut tx, kind, request_id, &wanted).await? {
+                        return connection_of(&mut tx, request_id, made, &content).await;
+                    }
+                }
+                connections::create(&mut tx, &connection, &key).await?;
+                tx.commit().await?;
+                tracing::info!(
+                    connection.id = %id, klaviyo.account = connection.account_id, "connection made"
+                );
+                Ok(connection)
+            })
+            .await
+    }
+
+    /// Looks, before Klaviyo is asked, at what only the store knows: the time, and earlier requests.
+    async fn made_before(
+        &self,
+        new: &NewConnection,
+        content: &str,
+    ) -> Result<Option<Connection>, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(request_id) = &new.request_id
+            && let Some(made) = requests::find(&mut tx, RequestKind::Connection, request_id).await?
+        {
+            return connection_of(&mut tx, request_id, made, content).await.map(Some);
+        }
+        if new.consent_at.is_some_and(|at| at > tx.now()) {
+            return Err(Refusal::invalid(CONSENT_TIME_FIELD, "lies in the future").into());
+        }
+        tx.commit().await?;
+        Ok(None)
+    }
+
+    pub async fn connection(&self, id: ConnectionId) -> Result<Connection, Error> {
+        let found = read_admin::connection(&self.store, id).await?;
+        let (connection, _) = found.ok_or_else(|| Refusal::no_such(Thing::Connection, id))?;
+        Ok(connection)
+    }
+
+    /// At most `most` connections behind `after`, by id.
+    pub async fn connections(
+        &self,
+        after: Option<ConnectionId>,
+        most: u32,
+    ) -> Result<Vec<Connection>, Error> {
+        Ok(read_admin::connections(&self.store, after, most).await?)
+    }
+
+    /// Asks Klaviyo whether the key of a connection is good, and whether it still belongs to the same account.
+    pub async fn verify_connection(self: &Arc<Self>, id: ConnectionId) -> Result<Verified, Error> {
+        let vault = self.vault()?;
+        let found = read_admin::connection(&self.store, id).await?;
+        let (connection, sealed) = found.ok_or_else(|| Refusal::no_such(Thing::Connection, id))?;
+        let verified = |connection, revision, problem| Verified { connection, revision, problem };
+        let key = match vault.sealer.open(id, &sealed) {
+            Ok(key) => key,
+            Err(err) => return Ok(verified(connection, None, Some(err.to_string()))),
+        };
+        let lane = connection.account_id.clone();
+        match self.ask_for_account(&vault.klaviyo, &key, lane).await {
+            Ok(reply) => {
+                let problem = (reply.value.id != connection.account_id).then(|| {
+                    let (now, then) = (&reply.value.id, &connection.account_id);
+                    format!(
+                        "the key belongs to the Klaviyo account {now}, and not to {then} any more"
+                    )
+                });
+                Ok(verified(connection, reply.meta.served_revision, problem))
+            }
+            Err(err) => match refused_key(err) {
+                Error::Refused(Refusal::Invalid(violations)) => {
+                    let words = violations.into_iter().map(|it| it.words).next();
+                    Ok(verified(connection, None, words))
+                }
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Refused while an export or a run uses it.
+    pub async fn delete_connection(&self, id: ConnectionId) -> Result<(), Error> {
+        self.store
+            .retry("delete_connection", || async {
+                let mut tx = self.store.begin().await?;
+                if connections::lock(&mut tx, id).await?.is_none() {
+                    return Err(Refusal::no_such(Thing::Connection, id).into());
+                }
+                let (exports, runs) = connections::users(&mut tx, id, SHOWN).await?;
+                let by = |code, what: &'static str| {
+                    move |subject: String| {
+                        let words = format!("the {what} {subject} uses the connection");
+                        Obstacle { code, subject, words }
+                    }
+                };
+                let exports = exports.into_iter().map(by("USED_BY_EXPORT", "export"));
+                let runs = runs.into_iter().map(by("USED_BY_RUN", "run"));
+                let obstacles: Vec<_> = exports.chain(runs).collect();
+                if !obstacles.is_empty() {
+                    return Err(Refusal::Blocked(obstacles).into());
+                }
+                connections::delete(&mut tx, id).await?;
+                tx.commit().await?;
+                tracing::info!(connection.id = %id, "connection deleted");
+                Ok(())
+            })
+            .await
+    }
+
+    /// The key for a run. `connection`: the run's; without one it is a run of `segue export`, whose key is in
+    /// memory.
+    pub(crate) async fn credentials(
+        &self,
+        tx: &mut Tx,
+        account_id: &str,
+        connection: Option<ConnectionId>,
+    ) -> Result<Credentials, Error> {
+        let Some(id) = connection else { return self.keys.credentials(account_id) };
+        let vault = self.vault()?;
+        let Some((account, sealed)) = connections::key(tx, id).await? else {
+            return Err(Error::NoKey { account_id: account_id.to_owned() });
+        };
+        let key = vault.sealer.open(id, &sealed)?;
+        Ok(Credentials { account_id: account, key })
+    }
+
+    /// The key to ask an account what became of what it accepted: that of any run that waits for it.
+    pub(crate) async fn credentials_to_confirm(
+        &self,
+        tx: &mut Tx,
+        account_id: &str,
+    ) -> Result<Credentials, Error> {
+        if let Ok(credentials) = self.keys.credentials(account_id) {
+            return Ok(credentials);
+        }
+        match connections::waiting(tx, account_id).await? {
+            Some(id) => self.credentials(tx, account_id, Some(id)).await,
+            None => Err(Error::NoKey { account_id: account_id.to_owned() }),
+        }
+    }
+
+    pub(crate) fn vault(&self) -> Result<&Vault, Error> {
+        self.vault.as_ref().ok_or(Error::NoVault)
+    }
+}
+
+/// What an earlier request made, if it asked for the same.
+async fn connection_of(
+    tx: &mut Tx,
+    request_id: &str,
+    made: Made,
+    content: &str,
+) -> Result<Connection, Error> {
+    let used = |made| Refusal::RequestUsed {
+        request_id: request_id.to_owned(),
+        thing: Thing::Connection,
+        made,
+    };
+    if made.content != content {
+        return Err(used(made.made).into());
+    }
+    let Ok(id) = made.made.parse() else { return Err(used(made.made).into()) };
+    match connections::lock(tx, id).await? {
+        Some((connection, _)) => Ok(connection),
+        // It was deleted since. To make it again would be to do what was asked for twice.
+        None => Err(Refusal::no_such(Thing::Connection, id).into()),
+    }
+}
+
+/// What was asked for, in a form that can be compared and from which nobody learns the key.
+fn content_of(new: &NewConnection) -> String {
+    let NewConnection { display_name, api_key, consent_version, consent_by, consent_at, .. } = new;
+    let at = consent_at.map(|at| at.0);
+    let key = fingerprint(api_key);
+    let all = serde_json::json!([display_name, key, consent_version, consent_by, at]).to_string();
+    hex(digest(&SHA256, all.as_bytes()).as_ref())
+}
+
+/// Says in words what Klaviyo thinks of a key.
+fn refused_key(err: AskError) -> Error {
+    let err = match err {
+        AskError::ControlPlane(err) => return err,
+        AskError::Busy => {
+            let words =
+                "the limits of the Klaviyo account leave no place for the question whose key it \
+                 is; ask again later"
+                    .to_owned();
+            return Refusal::Unreachable { words, after: ASK_AGAIN }.into();
+        }
+        AskError::Klaviyo(err) => err,
+    };
+    let words = match &err {
+        CallError::Unauthorized(problem) => format!(
+            "Klaviyo does not accept the key ({problem}): use a private key of the account (it begins with \
+             pk_) that was not revoked"
+        ),
+        CallError::Forbidden { .. } => {
+            "the key lacks the scope accounts:read; scopes cannot be added later, so make a new key with \
+             accounts:read, lists:read, lists:write, profiles:read, profiles:write (and flows:read)"
+                .to_owned()
+        }
+        CallError::RevisionRetired => {
+            let words = "Klaviyo has retired the revision of its API that this version of segue asks \
+                 for: update segue";
+            return Refusal::blocked("REVISION_RETIRED", "klaviyo", words).into();
+        }
+        _ => {
+            let words = format!("Klaviyo cannot be asked whose key it is: {err}; ask again later");
+            return Refusal::Unreachable { words, after: ASK_AGAIN }.into();
+        }
+    };
+    Refusal::Invalid(vec![Violation::new(KEY_FIELD, words)]).into()
+}
+
+impl From<SealError> for Error {
+    fn from(err: SealError) -> Self {
+        Self::Seal(err)
+    }
+}

@@ -1,0 +1,395 @@
+use std::collections::BTreeMap;
+
+use segue_klaviyo::ListId;
+use segue_model::{ConnectionId, ExportId, Id, Micros};
+use segue_profile::{Country, MapOptions, MapRule, Properties as Selected};
+use segue_store::{
+    StoreError, Tx, read_admin,
+    write::{
+        connections,
+        exports::{self, Export},
+        requests::{self, Made, RequestKind},
+    },
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{ControlPlane, Error, Refusal, Thing, Violation, refusal::Obstacle};
+
+/// What people decide about an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExportFields {
+    pub display_name: String,
+    pub connection: ConnectionId,
+    pub list_id: String,
+    /// Files or globs below the workers' source folder, in order.
+    pub segments: Vec<String>,
+    pub mapping: Mapping,
+    pub guards: Guards,
+}
+
+/// What columns become. It is kept as it was given, so that it comes back as it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Mapping {
+    /// The column with the email address; empty: the one that is named so.
+    pub email: String,
+    /// Klaviyo's attribute, with a type after a colon if need be, to the name of a column.
+    pub attributes: BTreeMap<String, String>,
+    pub properties: Properties,
+    /// ISO 3166 code; empty: none.
+    pub default_country: String,
+}
+
+/// Which of the columns that nothing else claims become custom properties.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Properties {
+    #[default]
+    All,
+    None,
+    Only(Vec<String>),
+}
+
+/// What a run of an export refuses to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Guards {
+    pub allow_live_flows: bool,
+    pub allow_empty: bool,
+    /// `None`: no limit.
+    pub max_profiles: Option<u64>,
+}
+
+/// An export as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedExport {
+    pub id: ExportId,
+    pub fields: ExportFields,
+    pub created: Micros,
+    pub updated: Micros,
+}
+
+const MAX_SEGMENTS: usize = 1000;
+const MAX_NAME_CHARS: usize = 1000;
+pub(crate) const CONNECTION_FIELD: &str = "export.connection_id";
+
+impl ControlPlane {
+    pub async fn create_export(
+        &self,
+        fields: &ExportFields,
+        request_id: Option<&str>,
+    ) -> Result<SavedExport, Error> {
+        fields.check()?;
+        let id: ExportId = Id::from_uuid(Uuid::now_v7());
+        let content = json(fields)?;
+        self.store
+            .retry("create_export", || async {
+                let mut tx = self.store.begin().await?;
+                if let Some(request_id) = request_id {
+                    let new = Made { made: id.to_string(), content: content.clone() };
+                    let kind = RequestKind::Export;
+                    if let Some(made) = requests::note(&mut tx, kind, request_id, &new).await? {
+                        return export_of(&mut tx, request_id, made, &content).await;
+                    }
+                }
+                need_connection(&mut tx, fields.connection).await?;
+                let now = tx.now();
+                let fields = fields.clone();
+                let export = SavedExport { id, fields, created: now, updated: now };
+                exports::create(&mut tx, &export.to_row()?).await?;
+                tx.commit().await?;
+                tracing::info!(export.id = %id, "export made");
+                Ok(export)
+            })
+            .await
+    }
+
+    pub async fn export(&self, id: ExportId) -> Result<SavedExport, Error> {
+        match read_admin::export(&self.store, id).await? {
+            Some(row) => SavedExport::from_row(row),
+            None => Err(Refusal::no_such(Thing::Export, id).into()),
+        }
+    }
+
+    /// At most `most` exports behind `after`, by id; `connection`: only those that use it.
+    pub async fn exports(
+        &self,
+        after: Option<ExportId>,
+        connection: Option<ConnectionId>,
+        most: u32,
+    ) -> Result<Vec<SavedExport>, Error> {
+        let rows = read_admin::exports(&self.store, after, connection, most).await?;
+        rows.into_iter().map(SavedExport::from_row).collect()
+    }
+
+    /// Applies `change` to an export. A run that has begun keeps what it began with.
+    pub async fn update_export(
+        &self,
+        id: ExportId,
+        change: impl Fn(&mut ExportFields),
+    ) -> Result<SavedExport, Error> {
+        self.store
+            .retry("update_export", || async {
+                let mut tx = self.store.begin().await?;
+                let mut export = lock_export(&mut tx, id).await?;
+                let before = export.fields.clone();
+                change(&mut export.fields);
+                export.fields.check()?;
+                if export.fields.connection != before.connection {
+                    need_connection(&mut tx, export.fields.connection).await?;
+                }
+                if export.fields != before {
+                    export.updated = tx.now();
+                    exports::update(&mut tx, &export.to_row()?).await?;
+                }
+                tx.commit().await?;
+                Ok(export)
+            })
+            .await
+    }
+
+    /// Refused while a run of it is under way.
+    pub async fn delete_export(&self, id: ExportId) -> Result<(), Error> {
+        self.store
+            .retry("delete_export", || async {
+                let mut tx = self.store.begin().await?;
+                if exports::lock(&mut tx, id).await?.is_none() {
+                    return Err(Refusal::no_such(Thing::Export, id).into());
+                }
+                refuse_second_run(&mut tx, id).await?;
+                exports::delete(&mut tx, id).await?;
+                tx.commit().await?;
+                tracing::info!(export.id = %id, "export deleted");
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// The export, locked.
+pub(crate) async fn lock_export(tx: &mut Tx, id: ExportId) -> Result<SavedExport, Error> {
+    match exports::lock(tx, id).await? {
+        Some(row) => SavedExport::from_row(row),
+        None => Err(Refusal::no_such(Thing::Export, id).into()),
+    }
+}
+
+pub(crate) async fn refuse_second_run(tx: &mut Tx, export: ExportId) -> Result<(), Error> {
+    let Some(run) = exports::live_run(tx, export).await? else { return Ok(()) };
+    let words = format!("{run} of the export {export} is under way: wait for its end or cancel it");
+    let subject = run.to_string();
+    Err(Refusal::Blocked(vec![Obstacle { code: "RUN_UNDER_WAY", subject, words }]).into())
+}
+
+async fn need_connection(tx: &mut Tx, id: ConnectionId) -> Result<(), Error> {
+    match connections::lock(tx, id).await? {
+        Some(_) => Ok(()),
+        None => {
+            Err(Refusal::invalid(CONNECTION_FIELD, format!("there is no connection {id}")).into())
+        }
+    }
+}
+
+/// What an earlier request made, if it asked for the same.
+async fn export_of(
+    tx: &mut Tx,
+    request_id: &str,
+    made: Made,
+    content: &str,
+) -> Result<SavedExport, Error> {
+    match made.made.parse() {
+        Ok(id) if made.content == content => lock_export(tx, id).await,
+        _ => Err(Refusal::RequestUsed {
+            request_id: request_id.to_owned(),
+            thing: Thing::Export,
+            made: made.made,
+        }
+        .into()),
+    }
+}
+
+impl SavedExport {
+    fn from_row(row: Export) -> Result<Self, Error> {
+        let damaged = |err: serde_json::Error| StoreError::Inconsistent {
+            what: format!("export {}: {err}", row.id),
+        };
+        let fields = ExportFields {
+            display_name: row.display_name,
+            connection: row.connection,
+            list_id: row.list_id,
+            segments: serde_json::from_str(&row.segments).map_err(damaged)?,
+            mapping: serde_json::from_str(&row.mapping).map_err(damaged)?,
+            guards: Guards {
+                allow_live_flows: row.allow_live_flows,
+                allow_empty: row.allow_empty,
+                max_profiles: row.max_profiles,
+            },
+        };
+        Ok(Self { id: row.id, fields, created: row.created, updated: row.updated })
+    }
+
+    fn to_row(&self) -> Result<Export, Error> {
+        let fields = &self.fields;
+        Ok(Export {
+            id: self.id,
+            display_name: fields.display_name.clone(),
+            connection: fields.connection,
+            list_id: fields.list_id.clone(),
+            segments: json(&fields.segments)?,
+            mapping: json(&fields.mapping)?,
+            allow_live_flows: fields.guards.allow_live_flows,
+            allow_empty: fields.guards.allow_empty,
+            max_profiles: fields.guards.max_profiles,
+            created: self.created,
+            updated: self.updated,
+        })
+    }
+}
+
+pub(crate) fn json(value: &impl Serialize) -> Result<String, Error> {
+    let unwritable = |err| StoreError::Inconsistent { what: format!("not to be written: {err}") };
+    Ok(serde_json::to_string(value).map_err(unwritable)?)
+}
+
+impl ExportFields {
+    /// All that can be said of an export without looking elsewhere.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let violations = self.violations();
+        if violations.is_empty() { Ok(()) } else { Err(Refusal::Invalid(violations)) }
+    }
+
+    pub(crate) fn violations(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let mut note = |field: &str, words: String| {
+            violations.push(Violation::new(format!("export.{field}"), words));
+        };
+        if let Err(words) = check_display_name(&self.display_name) {
+            note("display_name", words);
+        }
+        if let Err(err) = self.list_id.parse::<ListId>() {
+            note("list_id", err.to_string());
+        }
+        match self.segments.len() {
+            0 => note("segments", "at least one is needed".to_owned()),
+            1..=MAX_SEGMENTS => {}
+            n => note("segments", format!("{n} are more than {MAX_SEGMENTS}")),
+        }
+        for (i, segment) in self.segments.iter().enumerate() {
+            if let Err(words) = check_segment(segment) {
+                note(&format!("segments[{i}]"), words);
+            }
+        }
+        // What is kept is a number of 63 bits.
+        if self.guards.max_profiles.is_some_and(|most| i64::try_from(most).is_err()) {
+            note("guards.max_profiles", "is too large; 0 means no limit".to_owned());
+        }
+        if let Err(more) = self.mapping.options() {
+            violations.extend(more);
+        }
+        violations
+    }
+}
+
+/// 1 to 100 characters, for people.
+pub(crate) fn check_display_name(name: &str) -> Result<(), String> {
+    match name.chars().count() {
+        0 => Err("is empty".to_owned()),
+        1..=100 if name.trim().is_empty() => Err("is blank".to_owned()),
+        1..=100 if name.chars().any(char::is_control) => Err("holds control characters".to_owned()),
+        1..=100 => Ok(()),
+        n => Err(format!("has {n} characters, 100 are allowed")),
+    }
+}
+
+/// A file or a glob that cannot lead out of the folder that it is below. The worker looks again, at what the
+/// name leads to.
+fn check_segment(segment: &str) -> Result<(), String> {
+    if segment.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if segment.chars().count() > MAX_NAME_CHARS {
+        return Err(format!("has more than {MAX_NAME_CHARS} characters"));
+    }
+    if segment.chars().any(char::is_control) {
+        return Err("holds control characters".to_owned());
+    }
+    if segment.starts_with('/') || segment.contains('\\') || segment.contains("://") {
+        return Err("is no path below the source folder, as in people/2026-*.csv".to_owned());
+    }
+    if segment.split('/').any(|part| part == "..") {
+        return Err("leads out of the source folder by ..".to_owned());
+    }
+    Ok(())
+}
+
+impl Mapping {
+    /// The mapping as a reader takes it.
+    pub fn options(&self) -> Result<MapOptions, Vec<Violation>> {
+        let mut violations = Vec::new();
+        let mut note = |field: String, words: String| {
+            violations.push(Violation::new(format!("export.mapping.{field}"), words));
+        };
+        let Self { email, attributes, properties, default_country } = self;
+        if let Err(words) = check_column(email) {
+            note("email".to_owned(), words);
+        }
+        let mut map = Vec::new();
+        for (attribute, column) in attributes {
+            match rule(attribute, column) {
+                Ok(rule) => map.push(rule),
+                Err(words) => note(format!("attributes[{attribute:?}]"), words),
+            }
+        }
+        let properties = match properties {
+            Properties::All => Selected::All,
+            Properties::None => Selected::None,
+            Properties::Only(columns) => {
+                for (i, column) in columns.iter().enumerate() {
+                    let words = if column.is_empty() { Err("is empty".to_owned()) } else { Ok(()) };
+                    if let Err(words) = words.and_then(|()| check_column(column)) {
+                        note(format!("properties.columns[{i}]"), words);
+                    }
+                }
+                Selected::Only(columns.clone())
+            }
+        };
+        let default_country = match default_country.as_str() {
+            "" => None,
+            code => match code.parse::<Country>() {
+                Ok(country) => Some(country),
+                Err(err) => {
+                    note("default_country".to_owned(), err.to_string());
+                    None
+                }
+            },
+        };
+        if !violations.is_empty() {
+            return Err(violations);
+        }
+        let email = (!email.is_empty()).then(|| email.clone());
+        Ok(MapOptions { email, map, properties, default_country })
+    }
+}
+
+fn rule(attribute: &str, column: &str) -> Result<MapRule, String> {
+    check_column(column)?;
+    if column.is_empty() {
+        return Err("names no column".to_owned());
+    }
+    // The first = of a rule ends the attribute.
+    if attribute.contains('=') {
+        return Err("no attribute has = in its name".to_owned());
+    }
+    if attribute.chars().count() > MAX_NAME_CHARS {
+        return Err(format!("has more than {MAX_NAME_CHARS} characters"));
+    }
+    format!("{attribute}={column}")
+        .parse()
+        .map_err(|err: segue_profile::InvalidRule| err.to_string())
+}
+
+fn check_column(name: &str) -> Result<(), String> {
+    if name.chars().count() > MAX_NAME_CHARS {
+        return Err(format!("has more than {MAX_NAME_CHARS} characters"));
+    }
+    Ok(())
+}

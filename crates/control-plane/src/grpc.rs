@@ -1,0 +1,58 @@
+//! The control-plane over gRPC: each service converts, asks [`ControlPlane`](crate::ControlPlane), converts.
+
+mod connections;
+mod errors;
+mod exports;
+mod fields;
+mod page;
+mod runs;
+mod worker;
+
+use std::sync::Arc;
+
+use segue_proto::v1::{
+    connection_service_server::ConnectionServiceServer, export_service_server::ExportServiceServer,
+    run_service_server::RunServiceServer, worker_service_server::WorkerServiceServer,
+};
+
+pub use connections::Connections;
+pub use exports::Exports;
+pub use runs::Runs;
+pub use worker::Workers;
+
+use crate::ControlPlane;
+
+/// Bytes of the largest request: an export with many segments and a large mapping.
+const LARGEST_REQUEST: usize = 256 << 10;
+/// Bytes of the largest answer: a page of exports.
+const LARGEST_ANSWER: usize = 4 << 20;
+/// Bytes of the largest message between workers and control-plane: a plan with a long manifest.
+const LARGEST_OF_WORKERS: usize = 16 << 20;
+
+pub fn connection_service(
+    control_plane: Arc<ControlPlane>,
+) -> ConnectionServiceServer<Connections> {
+    ConnectionServiceServer::new(Connections(control_plane))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER)
+}
+
+pub fn export_service(control_plane: Arc<ControlPlane>) -> ExportServiceServer<Exports> {
+    ExportServiceServer::new(Exports(control_plane))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER)
+}
+
+pub fn run_service(control_plane: Arc<ControlPlane>) -> RunServiceServer<Runs> {
+    RunServiceServer::new(Runs(control_plane))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER)
+}
+
+/// Between workers and control-plane. A claim returns an API key: this service belongs on a listener of its
+/// own, which asks for the workers' token.
+pub fn worker_service(control_plane: Arc<ControlPlane>) -> WorkerServiceServer<Workers> {
+    WorkerServiceServer::new(Workers(control_plane))
+        .max_decoding_message_size(LARGEST_OF_WORKERS)
+        .max_encoding_message_size(LARGEST_OF_WORKERS)
+}

@@ -1,0 +1,286 @@
+use std::sync::Arc;
+
+use prost::Message as _;
+use segue_model::ConnectionId;
+use segue_proto::{
+    timestamp,
+    v1::{
+        self, CreateExportRequest, CreateExportResponse, DeleteExportRequest, DeleteExportResponse,
+        GetExportRequest, GetExportResponse, ListExportsRequest, ListExportsResponse,
+        UpdateExportRequest, UpdateExportResponse, export_service_server::ExportService,
+        properties::Select,
+    },
+};
+use tonic::{Request, Response, Status};
+
+use super::{
+    errors::{invalid, status},
+    fields::{self, Problems},
+    page::Page,
+};
+use crate::{
+    ControlPlane, ExportFields, Guards, Mapping, Properties, SavedExport, Violation,
+    exports::CONNECTION_FIELD,
+};
+
+/// [`ExportService`] of a control-plane.
+#[derive(Debug)]
+pub struct Exports(pub(super) Arc<ControlPlane>);
+
+#[tonic::async_trait]
+impl ExportService for Exports {
+    async fn create_export(
+        &self,
+        request: Request<CreateExportRequest>,
+    ) -> Result<Response<CreateExportResponse>, Status> {
+        let CreateExportRequest { export, request_id } = request.into_inner();
+        let export = needed(export)?;
+        let mut problems = Problems::default();
+        problems.take("request_id", fields::request_id(&request_id));
+        let connection = problems.connection(&export.connection_id);
+        let fields = ExportFields {
+            mapping: problems.mapping(export.mapping.unwrap_or_default()),
+            guards: guards(export.guards.unwrap_or_default()),
+            connection: connection.unwrap_or(ConnectionId::from_uuid(uuid::Uuid::nil())),
+            display_name: export.display_name,
+            list_id: export.list_id,
+            segments: export.segments,
+        };
+        problems.fields(&fields);
+        problems.check()?;
+        let request_id = Some(request_id.as_str()).filter(|id| !id.is_empty());
+        let made = self.0.create_export(&fields, request_id).await.map_err(status)?;
+        Ok(Response::new(CreateExportResponse { export: Some(shown(made)) }))
+    }
+
+    async fn get_export(
+        &self,
+        request: Request<GetExportRequest>,
+    ) -> Result<Response<GetExportResponse>, Status> {
+        let id = fields::id("id", &request.into_inner().id)?;
+        let found = self.0.export(id).await.map_err(status)?;
+        Ok(Response::new(GetExportResponse { export: Some(shown(found)) }))
+    }
+
+    async fn list_exports(
+        &self,
+        request: Request<ListExportsRequest>,
+    ) -> Result<Response<ListExportsResponse>, Status> {
+        let ListExportsRequest { page_size, page_token, connection_id } = request.into_inner();
+        let page = Page::wanted(page_size, &page_token)?;
+        let connection = match connection_id.as_str() {
+            "" => None,
+            text => Some(fields::id("connection_id", text)?),
+        };
+        let read = |after, most| async move {
+            let found = self.0.exports(after, connection, most).await.map_err(status)?;
+            Ok(found.into_iter().map(|it| (it.id, shown(it))).collect())
+        };
+        let (found, next_page_token) =
+            page.read(read, |(id, _)| *id, |(_, shown)| shown.encoded_len()).await?;
+        let exports = found.into_iter().map(|(_, shown)| shown).collect();
+        Ok(Response::new(ListExportsResponse { exports, next_page_token }))
+    }
+
+    async fn update_export(
+        &self,
+        request: Request<UpdateExportRequest>,
+    ) -> Result<Response<UpdateExportResponse>, Status> {
+        let UpdateExportRequest { export, update_mask } = request.into_inner();
+        let export = needed(export)?;
+        let id = fields::id("export.id", &export.id)?;
+        let changes = changes(&export, &update_mask.unwrap_or_default().paths)?;
+        let apply = |fields: &mut ExportFields| changes.iter().for_each(|change| change.to(fields));
+        let saved = self.0.update_export(id, apply).await.map_err(status)?;
+        Ok(Response::new(UpdateExportResponse { export: Some(shown(saved)) }))
+    }
+
+    async fn delete_export(
+        &self,
+        request: Request<DeleteExportRequest>,
+    ) -> Result<Response<DeleteExportResponse>, Status> {
+        let id = fields::id("id", &request.into_inner().id)?;
+        self.0.delete_export(id).await.map_err(status)?;
+        Ok(Response::new(DeleteExportResponse {}))
+    }
+}
+
+fn needed(export: Option<v1::Export>) -> Result<v1::Export, Status> {
+    export.ok_or_else(|| invalid(vec![Violation::new("export", "is missing")]))
+}
+
+/// One path of an update mask, with the new value.
+enum Change {
+    DisplayName(String),
+    Connection(ConnectionId),
+    ListId(String),
+    Segments(Vec<String>),
+    Mapping(Mapping),
+    Email(String),
+    Attributes(std::collections::BTreeMap<String, String>),
+    Properties(Properties),
+    DefaultCountry(String),
+    Guards(Guards),
+    AllowLiveFlows(bool),
+    AllowEmpty(bool),
+    MaxProfiles(Option<u64>),
+}
+
+impl Change {
+    fn to(&self, fields: &mut ExportFields) {
+        match self {
+            Self::DisplayName(name) => fields.display_name.clone_from(name),
+            Self::Connection(id) => fields.connection = *id,
+            Self::ListId(id) => fields.list_id.clone_from(id),
+            Self::Segments(segments) => fields.segments.clone_from(segments),
+            Self::Mapping(mapping) => fields.mapping.clone_from(mapping),
+            Self::Email(column) => fields.mapping.email.clone_from(column),
+            Self::Attributes(attributes) => fields.mapping.attributes.clone_from(attributes),
+            Self::Properties(properties) => fields.mapping.properties.clone_from(properties),
+            Self::DefaultCountry(code) => fields.mapping.default_country.clone_from(code),
+            Self::Guards(guards) => fields.guards = *guards,
+            Self::AllowLiveFlows(allow) => fields.guards.allow_live_flows = *allow,
+            Self::AllowEmpty(allow) => fields.guards.allow_empty = *allow,
+            Self::MaxProfiles(most) => fields.guards.max_profiles = *most,
+        }
+    }
+}
+
+/// All that people decide about an export.
+const ALL: [&str; 6] =
+    ["display_name", "connection_id", "list_id", "segments", "mapping", "guards"];
+
+fn changes(export: &v1::Export, paths: &[String]) -> Result<Vec<Change>, Status> {
+    let mut problems = Problems::default();
+    let given: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let paths = match given.as_slice() {
+        [] => {
+            problems.note("update_mask", "is missing: name the fields that change, or *");
+            &[]
+        }
+        ["*"] => ALL.as_slice(),
+        paths => paths,
+    };
+    let changes = paths.iter().filter_map(|path| problems.change(export, path)).collect();
+    problems.check()?;
+    Ok(changes)
+}
+
+impl Problems {
+    fn change(&mut self, export: &v1::Export, path: &str) -> Option<Change> {
+        let mapping = || export.mapping.clone().unwrap_or_default();
+        let guarded = || guards(export.guards.unwrap_or_default());
+        Some(match path {
+            "display_name" => Change::DisplayName(export.display_name.clone()),
+            "connection_id" => Change::Connection(self.connection(&export.connection_id)?),
+            "list_id" => Change::ListId(export.list_id.clone()),
+            "segments" => Change::Segments(export.segments.clone()),
+            "mapping" => Change::Mapping(self.mapping(mapping())),
+            "mapping.email" => Change::Email(mapping().email),
+            "mapping.attributes" => Change::Attributes(mapping().attributes.into_iter().collect()),
+            "mapping.properties" => {
+                Change::Properties(self.properties(mapping().properties.unwrap_or_default()))
+            }
+            "mapping.default_country" => Change::DefaultCountry(mapping().default_country),
+            "guards" => Change::Guards(guarded()),
+            "guards.allow_live_flows" => Change::AllowLiveFlows(guarded().allow_live_flows),
+            "guards.allow_empty" => Change::AllowEmpty(guarded().allow_empty),
+            "guards.max_profiles" => Change::MaxProfiles(guarded().max_profiles),
+            "id" | "created_at" | "updated_at" => {
+                self.note("update_mask", format!("{path} is given by the server"));
+                return None;
+            }
+            "*" => {
+                self.note("update_mask", "* stands for all fields, so it stands alone");
+                return None;
+            }
+            other => {
+                self.note("update_mask", format!("an export has no field {other:?}"));
+                return None;
+            }
+        })
+    }
+
+    fn connection(&mut self, text: &str) -> Option<ConnectionId> {
+        match text.parse() {
+            Ok(id) => Some(id),
+            Err(err) => {
+                self.note(CONNECTION_FIELD, format!("is {err}"));
+                None
+            }
+        }
+    }
+
+    fn mapping(&mut self, mapping: v1::Mapping) -> Mapping {
+        let v1::Mapping { email, attributes, properties, default_country } = mapping;
+        let properties = self.properties(properties.unwrap_or_default());
+        Mapping { email, attributes: attributes.into_iter().collect(), properties, default_country }
+    }
+
+    fn properties(&mut self, properties: v1::Properties) -> Properties {
+        const SELECT: &str = "export.mapping.properties.select";
+        const COLUMNS: &str = "export.mapping.properties.columns";
+        let v1::Properties { select, columns } = properties;
+        let given = !columns.is_empty();
+        let (properties, takes_columns) = match Select::try_from(select) {
+            Ok(Select::Unspecified | Select::All) => (Properties::All, false),
+            Ok(Select::None) => (Properties::None, false),
+            Ok(Select::Only) => (Properties::Only(columns), true),
+            Err(_) => {
+                self.note(SELECT, format!("{select} is no choice"));
+                return Properties::All;
+            }
+        };
+        match (given, takes_columns) {
+            (true, false) => self.note(COLUMNS, "are for SELECT_ONLY"),
+            (false, true) => self.note(COLUMNS, "names none: that is SELECT_NONE"),
+            _ => {}
+        }
+        properties
+    }
+
+    fn fields(&mut self, fields: &ExportFields) {
+        for Violation { field, words } in fields.violations() {
+            self.note(field, words);
+        }
+    }
+}
+
+fn guards(guards: v1::Guards) -> Guards {
+    let v1::Guards { allow_live_flows, allow_empty, max_profiles } = guards;
+    let max_profiles = Some(max_profiles).filter(|most| *most > 0);
+    Guards { allow_live_flows, allow_empty, max_profiles }
+}
+
+fn shown(export: SavedExport) -> v1::Export {
+    // Destructured, here and below, so that a field that is added cannot be forgotten.
+    let SavedExport { id, fields, created, updated } = export;
+    let ExportFields { display_name, connection, list_id, segments, mapping, guards } = fields;
+    let Mapping { email, attributes, properties, default_country } = mapping;
+    let Guards { allow_live_flows, allow_empty, max_profiles } = guards;
+    let (select, columns) = match properties {
+        Properties::All => (Select::All, Vec::new()),
+        Properties::None => (Select::None, Vec::new()),
+        Properties::Only(columns) => (Select::Only, columns),
+    };
+    v1::Export {
+        id: id.to_string(),
+        display_name,
+        connection_id: connection.to_string(),
+        list_id,
+        segments,
+        mapping: Some(v1::Mapping {
+            email,
+            attributes: attributes.into_iter().collect(),
+            properties: Some(v1::Properties { select: select.into(), columns }),
+            default_country,
+        }),
+        guards: Some(v1::Guards {
+            allow_live_flows,
+            allow_empty,
+            max_profiles: max_profiles.unwrap_or(0),
+        }),
+        created_at: Some(timestamp(created)),
+        updated_at: Some(timestamp(updated)),
+    }
+}

@@ -1,0 +1,279 @@
+use segue_model::{Cause, ExportId, Id, RunId, RunView};
+use segue_store::{
+    Tx, read,
+    write::{
+        connections,
+        requests::{self, Made, RequestKind},
+        retries::{self, Ended, Left},
+        runs::{NewRun, Origin},
+    },
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    ControlPlane, Error, Refusal, SavedExport, Thing,
+    exports::{json as text, lock_export, refuse_second_run},
+};
+
+/// Somebody wants a run.
+#[derive(Debug, Clone)]
+pub struct Start {
+    pub export: ExportId,
+    /// As whoever asks gave it: the same request starts one run.
+    pub request_id: String,
+    pub cause: Cause,
+    /// The trace of what asks: a `traceparent`.
+    pub trace: Option<String>,
+}
+
+impl ControlPlane {
+    /// Starts a run of an export, or returns the run that the same request has started.
+    pub async fn start_export(&self, start: &Start) -> Result<RunView, Error> {
+        let run = self.store.retry("start_export", || self.try_start(start)).await?;
+        self.signals.work.notify_one();
+        self.signals.events.notify_one();
+        self.run(run).await
+    }
+
+    async fn try_start(&self, start: &Start) -> Result<RunId, Error> {
+        let Start { export, request_id, cause, trace } = start;
+        let mut tx = self.store.begin().await?;
+        let content = format!("start {export}");
+        if let Some(made) = requests::find(&mut tx, RequestKind::Run, request_id).await? {
+            return run_of(request_id, made, &content);
+        }
+        let export = lock_export(&mut tx, *export).await?;
+        let run: RunId = Id::from_uuid(Uuid::now_v7());
+        if let Some(made) = note_request(&mut tx, request_id, run, &content).await? {
+            return run_of(request_id, made, &content);
+        }
+        refuse_second_run(&mut tx, export.id).await?;
+        let account_id = self.usable_account(&mut tx, &export).await?;
+        let guards = export.fields.guards;
+        let new = NewRun {
+            hold: guards.max_profiles.is_some(),
+            max_profiles: guards.max_profiles,
+            allow_empty: guards.allow_empty,
+            ..self.new_run(
+                run,
+                account_id,
+                export.fields.list_id.clone(),
+                wanted_plan(&export)?,
+                Origin {
+                    cause: *cause,
+                    export: Some(export.id),
+                    connection: Some(export.fields.connection),
+                    request_id: Some(request_id.clone()),
+                    retry_of: None,
+                    trace: trace.clone(),
+                },
+            )
+        };
+        self.write_run(&mut tx, &new).await?;
+        tx.commit().await?;
+        tracing::info!(run.id = %run, export.id = %export.id, cause = %cause, "run started");
+        Ok(run)
+    }
+
+    /// Starts a run that sends what an ended one left undelivered, as it was staged then.
+    pub async fn retry_run(
+        &self,
+        of: RunId,
+        request_id: &str,
+        trace: Option<&str>,
+    ) -> Result<RunView, Error> {
+        let run = self.store.retry("retry_run", || self.try_retry(of, request_id, trace)).await?;
+        self.signals.work.notify_one();
+        self.signals.events.notify_one();
+        self.run(run).await
+    }
+
+    async fn try_retry(
+        &self,
+        of: RunId,
+        request_id: &str,
+        trace: Option<&str>,
+    ) -> Result<RunId, Error> {
+        let mut tx = self.store.begin().await?;
+        let content = format!("retry {of}");
+        if let Some(made) = requests::find(&mut tx, RequestKind::Run, request_id).await? {
+            return run_of(request_id, made, &content);
+        }
+        let ended = retries::ended(&mut tx, of).await?;
+        let ended = ended.ok_or_else(|| Refusal::no_such(Thing::Run, of))?;
+        let Some(export) = ended.export else {
+            let words = format!("{of} is of `segue export`, which keeps nothing to be sent again");
+            return Err(Refusal::blocked("NOT_OF_AN_EXPORT", of, words).into());
+        };
+        let Ok(export) = lock_export(&mut tx, export).await else {
+            let words = format!("the export {export} of {of} was deleted");
+            return Err(Refusal::blocked("EXPORT_DELETED", export, words).into());
+        };
+        let run: RunId = Id::from_uuid(Uuid::now_v7());
+        if let Some(made) = note_request(&mut tx, request_id, run, &content).await? {
+            return run_of(request_id, made, &content);
+        }
+        refuse_second_run(&mut tx, export.id).await?;
+        let left = self.retryable(&mut tx, of, &ended).await?;
+        let connection = ended.connection.unwrap_or(export.fields.connection);
+        let mut then = export.clone();
+        then.fields.connection = connection;
+        let account_id = self.usable_account(&mut tx, &then).await?;
+        let origin = Origin {
+            cause: Cause::Retry,
+            export: Some(export.id),
+            connection: Some(connection),
+            request_id: Some(request_id.to_owned()),
+            retry_of: Some(of),
+            trace: trace.map(str::to_owned),
+        };
+        let plan = retry_plan(of, &ended, &left)?;
+        let new = self.new_run(run, account_id, ended.list_id, plan, origin);
+        self.write_run(&mut tx, &new).await?;
+        tx.commit().await?;
+        tracing::info!(run.id = %run, retry.of = %of, batches = left.len(), "retry started");
+        Ok(run)
+    }
+
+    /// What an ended run left that can be sent again, if all of it can.
+    async fn retryable(&self, tx: &mut Tx, of: RunId, run: &Ended) -> Result<Vec<Left>, Error> {
+        let refuse = |code, words: String| Err(Refusal::blocked(code, of, words).into());
+        let Some(ended) = run.ended else {
+            return refuse("RUN_UNDER_WAY", format!("{of} has not ended"));
+        };
+        if let Some(retry) = retries::retried_as(tx, of).await? {
+            return refuse("RETRIED", format!("{of} was retried as {retry}: retry that one"));
+        }
+        if !run.read_done {
+            return refuse(
+                "NOT_READ",
+                format!("{of} has not read its segment to the end: start a new run of the export"),
+            );
+        }
+        let left = retries::left(tx, of).await?;
+        if left.is_empty() {
+            return refuse(
+                "NOTHING_TO_RETRY",
+                format!(
+                    "{of} left no batch that Klaviyo has not accepted; what it may have left out of accepted \
+                     ones, nobody can name"
+                ),
+            );
+        }
+        let hours = self.settings.retry_window.as_secs() / 3600;
+        if ended + self.settings.retry_window < tx.now() {
+            return refuse(
+                "RETRY_WINDOW_PASSED",
+                format!("{of} ended more than {hours} hours ago: start a new run of the export"),
+            );
+        }
+        let lost = left.iter().filter(|batch| !batch.staged).count();
+        if lost > 0 {
+            return refuse(
+                "BATCHES_LOST",
+                format!(
+                    "{lost} batches of {of} are not staged any more: start a new run of the export"
+                ),
+            );
+        }
+        Ok(left)
+    }
+
+    /// A run that exists.
+    pub async fn run(&self, id: RunId) -> Result<RunView, Error> {
+        let found = read::run(&self.store, id).await?;
+        found.ok_or_else(|| Refusal::no_such(Thing::Run, id).into())
+    }
+
+    /// The account of an export's connection, whose key can be used; the connection is locked.
+    async fn usable_account(&self, tx: &mut Tx, export: &SavedExport) -> Result<String, Error> {
+        let id = export.fields.connection;
+        let Some((connection, key)) = connections::lock(tx, id).await? else {
+            let words = format!("the connection {id} was deleted: give the export another");
+            return Err(Refusal::blocked("CONNECTION_DELETED", id, words).into());
+        };
+        match self.vault()?.sealer.open(id, &key) {
+            Ok(_) => Ok(connection.account_id),
+            Err(err) => Err(Refusal::blocked("KEY_UNREADABLE", id, err.to_string()).into()),
+        }
+    }
+
+    fn new_run(
+        &self,
+        run: RunId,
+        account_id: String,
+        list_id: String,
+        plan: String,
+        origin: Origin,
+    ) -> NewRun {
+        NewRun {
+            run,
+            account_id,
+            list_id,
+            plan,
+            hold: false,
+            max_profiles: None,
+            allow_empty: false,
+            confirm_timeout: self.settings.confirm_timeout,
+            deadline: self.settings.deadline,
+            splits: self.settings.splits,
+            frozen: false,
+            origin,
+        }
+    }
+}
+
+async fn note_request(
+    tx: &mut Tx,
+    request_id: &str,
+    run: RunId,
+    content: &str,
+) -> Result<Option<Made>, Error> {
+    let new = Made { made: run.to_string(), content: content.to_owned() };
+    Ok(requests::note(tx, RequestKind::Run, request_id, &new).await?)
+}
+
+/// The run that an earlier request has started, if it asked for the same.
+fn run_of(request_id: &str, made: Made, content: &str) -> Result<RunId, Error> {
+    match made.made.parse() {
+        Ok(run) if made.content == content => Ok(run),
+        _ => Err(Refusal::RequestUsed {
+            request_id: request_id.to_owned(),
+            thing: Thing::Run,
+            made: made.made,
+        }
+        .into()),
+    }
+}
+
+/// What the first reading makes a plan of. The worker knows it as `WantedPlan`.
+fn wanted_plan(export: &SavedExport) -> Result<String, Error> {
+    let fields = &export.fields;
+    let options = fields.mapping.options().map_err(Refusal::Invalid)?;
+    text(&json!({
+        "kind": "wanted",
+        "sources": fields.segments,
+        "options": options,
+        "allow_live_flows": fields.guards.allow_live_flows,
+    }))
+}
+
+/// The worker knows it as `RetryPlan`.
+fn retry_plan(of: RunId, ended: &Ended, left: &[Left]) -> Result<String, Error> {
+    // By it reports name the objects that rejected rows came from.
+    let mut plan: Value = serde_json::from_str(&ended.plan).unwrap_or_default();
+    let manifest = plan.get_mut("manifest").map_or(Value::Null, Value::take);
+    let batches: Vec<Value> = left
+        .iter()
+        .map(|left| {
+            json!({
+                "batch": left.batch.0,
+                "hash": left.hash.to_string(),
+                "profiles": left.profiles,
+                "bytes": left.bytes,
+            })
+        })
+        .collect();
+    text(&json!({ "kind": "retry", "of": of, "batches": batches, "manifest": manifest }))
+}

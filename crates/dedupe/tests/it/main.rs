@@ -1,0 +1,4 @@
+//! The answers, whatever the memory.
+
+mod model;
+mod scratch;

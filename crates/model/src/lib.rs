@@ -1,0 +1,32 @@
+//! The words of Segue as types, and its rules as pure functions.
+//!
+//! **Invariant:** no I/O, no async, no clock, no logging. Everything here is a function of its arguments.
+
+pub mod backoff;
+mod batch;
+mod cell;
+mod counts;
+mod endpoint;
+mod id;
+mod lane;
+mod outcome;
+mod pii;
+mod reason;
+mod run;
+mod time;
+pub mod turns;
+pub mod work;
+
+pub use batch::{BatchNo, ContentHash, MAX_BATCH_BYTES, MAX_BATCH_PROFILES, MAX_PROFILE_BYTES};
+pub use cell::{Cell, Cells, Position};
+pub use counts::{Counts, CountsError};
+pub use endpoint::{Endpoint, Limits};
+pub use id::{ClaimId, ConnectionId, ExportId, Id, InvalidId, JobId, Kind, PermitId, RunId};
+pub use lane::{Grant, Held, Lane};
+pub use outcome::{RunFacts, RunState, Stop, UnknownState, outcome};
+pub use pii::Pii;
+pub use reason::{
+    FailReason, Field, RejectReason, UndeliveredReason, UnknownReason, WarningReason,
+};
+pub use run::{Cause, Failure, RunView, Tally, UnknownCause};
+pub use time::Micros;

@@ -1,0 +1,116 @@
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use crate::{ConnectionId, Counts, ExportId, FailReason, Micros, RejectReason, RunId, RunState};
+
+/// What started a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// A person or a program, by a call.
+    OnDemand,
+    /// A message on the queue of commands.
+    Command,
+    /// Somebody wants what an ended run left undelivered to be sent again.
+    Retry,
+    /// `segue export`.
+    CommandLine,
+}
+
+impl Cause {
+    pub const ALL: &'static [Self] =
+        &[Self::OnDemand, Self::Command, Self::Retry, Self::CommandLine];
+
+    /// As the store keeps it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on_demand",
+            Self::Command => "command",
+            Self::Retry => "retry",
+            Self::CommandLine => "command_line",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Text that names no cause of a run.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown cause of a run {0:?}")]
+pub struct UnknownCause(String);
+
+impl FromStr for Cause {
+    type Err = UnknownCause;
+    fn from_str(name: &str) -> Result<Self, UnknownCause> {
+        let known = Self::ALL.iter().find(|cause| cause.name() == name);
+        known.copied().ok_or_else(|| UnknownCause(name.to_owned()))
+    }
+}
+
+/// All numbers of a run. Absolute, never differences.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    pub counts: Counts,
+    /// Batches as first cut.
+    pub batches: u64,
+    /// Bulk-import requests.
+    pub requests: u64,
+    /// Requests that repeated what Klaviyo may have accepted before.
+    pub repeated_sends: u64,
+    /// Answers of 429 to any request of the run, and to any that asked for several runs at once.
+    pub throttled: u64,
+    /// Bytes of the bodies that Klaviyo accepted.
+    pub bytes: u64,
+    pub rejects_by_reason: BTreeMap<RejectReason, u64>,
+}
+
+/// Why a run failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub reason: FailReason,
+    /// Words without personal data; may be empty.
+    pub detail: String,
+}
+
+/// A run as others may see it: one moment of it, read from the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunView {
+    pub run: RunId,
+    /// `None` for `segue export`.
+    pub export: Option<ExportId>,
+    pub state: RunState,
+    pub cause: Cause,
+    pub tally: Tally,
+    /// In failed runs only.
+    pub failure: Option<Failure>,
+    /// `None` for `segue export`.
+    pub connection: Option<ConnectionId>,
+    pub account_id: String,
+    pub list_id: String,
+    /// As whoever started it gave it.
+    pub request_id: Option<String>,
+    /// The run of which this is a retry.
+    pub retry_of: Option<RunId>,
+    pub created: Micros,
+    pub started: Option<Micros>,
+    pub first_request: Option<Micros>,
+    pub last_accepted: Option<Micros>,
+    pub ended: Option<Micros>,
+    /// The number of its last event.
+    pub seq: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cause;
+
+    #[test]
+    fn every_cause_reads_back_as_itself() {
+        for cause in Cause::ALL {
+            assert_eq!(cause.name().parse::<Cause>().unwrap(), *cause);
+        }
+        assert!("whim".parse::<Cause>().is_err());
+    }
+}

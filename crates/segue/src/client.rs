@@ -1,0 +1,131 @@
+//! `segue connections|exports|runs`: the command line as a client of the services.
+
+mod args;
+mod connections;
+mod exports;
+mod output;
+mod runs;
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, anyhow};
+use segue_proto::v1::{
+    connection_service_client::ConnectionServiceClient, export_service_client::ExportServiceClient,
+    run_service_client::RunServiceClient, status_service_client::StatusServiceClient,
+};
+use tonic::{
+    Code, Status,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+};
+use tonic_types::StatusExt as _;
+
+pub(crate) use args::{ConnectionsArgs, ExportsArgs, RunsArgs};
+use args::{Output, ServerArgs};
+
+pub(crate) async fn connections(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
+    connections::run(args).await
+}
+
+pub(crate) async fn exports(args: ExportsArgs) -> anyhow::Result<ExitCode> {
+    exports::run(args).await
+}
+
+pub(crate) async fn runs(args: RunsArgs) -> anyhow::Result<ExitCode> {
+    runs::run(args).await
+}
+
+/// The services that a command asks. Connections are made with the first call.
+struct Servers {
+    control_plane: Channel,
+    status: Channel,
+    output: Output,
+}
+
+impl Servers {
+    fn new(args: &ServerArgs) -> anyhow::Result<Self> {
+        let control_plane = channel(&args.server, args)?;
+        let status = match &args.status_url {
+            Some(url) => channel(url, args)?,
+            None => control_plane.clone(),
+        };
+        Ok(Self { control_plane, status, output: args.output })
+    }
+
+    fn connections(&self) -> ConnectionServiceClient<Channel> {
+        ConnectionServiceClient::new(self.control_plane.clone())
+    }
+
+    fn exports(&self) -> ExportServiceClient<Channel> {
+        ExportServiceClient::new(self.control_plane.clone())
+    }
+
+    fn runs(&self) -> RunServiceClient<Channel> {
+        RunServiceClient::new(self.control_plane.clone())
+    }
+
+    fn status(&self) -> StatusServiceClient<Channel> {
+        StatusServiceClient::new(self.status.clone())
+    }
+}
+
+/// Longer than the server takes to ask Klaviyo about a key.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+fn channel(url: &str, args: &ServerArgs) -> anyhow::Result<Channel> {
+    let wrong = || {
+        format!("{url:?} is no address of a server: write http://HOST:PORT or https://HOST:PORT")
+    };
+    let mut endpoint = Endpoint::from_shared(url.to_owned())
+        .with_context(wrong)?
+        .connect_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_while_idle(true);
+    if url.starts_with("https://") {
+        let mut tls = ClientTlsConfig::new().with_native_roots();
+        if let Some(file) = &args.tls_ca_file {
+            let pem = std::fs::read(file)
+                .with_context(|| format!("cannot read the certificate {}", file.display()))?;
+            tls = tls.ca_certificate(Certificate::from_pem(pem));
+        }
+        endpoint = endpoint.tls_config(tls).with_context(wrong)?;
+    }
+    Ok(endpoint.connect_lazy())
+}
+
+/// A request that gives up after a while.
+fn asking<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(PATIENCE);
+    request
+}
+
+/// What a service refused, in words, with the fields that it names.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn explain(status: Status) -> anyhow::Error {
+    let details = status.get_error_details();
+    let mut words = match status.code() {
+        Code::Unavailable
+            if status.message().contains("transport error")
+                || status.message().contains("tcp connect") =>
+        {
+            "the server cannot be reached: is it running, and does --server name it?".to_owned()
+        }
+        _ => status.message().to_owned(),
+    };
+    if words.is_empty() {
+        status.code().description().clone_into(&mut words);
+    }
+    let fields =
+        details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+    for violation in fields {
+        if !words.contains(&violation.description) || !words.contains(&violation.field) {
+            words = format!("{words} ({}: {})", violation.field, violation.description);
+        }
+    }
+    anyhow!(words)
+}
+
+/// A field that every answer of the server has.
+fn present<T>(field: Option<T>, name: &str) -> anyhow::Result<T> {
+    field.with_context(|| format!("the server's answer has no {name}: is it of another version?"))
+}

@@ -1,0 +1,225 @@
+//! What can be typed after `segue connections|exports|runs`.
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, not Markdown")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Where the services are, and how to show what they say.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// The control-plane.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "SEGUE_SERVER",
+        default_value = "http://127.0.0.1:7400"
+    )]
+    pub(super) server: String,
+    /// The status service, if it is not where the control-plane is.
+    #[arg(long, global = true, value_name = "URL", env = "SEGUE_STATUS_URL")]
+    pub(super) status_url: Option<String>,
+    /// A certificate (PEM) to trust besides those of the system.
+    #[arg(long, global = true, value_name = "FILE", env = "SEGUE_TLS_CA_FILE")]
+    pub(super) tls_ca_file: Option<PathBuf>,
+    /// For people or for programs.
+    #[arg(long, global = true, value_enum, default_value = "table")]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectionsArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: Connections,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Connections {
+    /// Keep a private key of a Klaviyo account. The key comes from KLAVIYO_API_KEY or a file.
+    Create {
+        /// What people call it.
+        #[arg(long, value_name = "NAME")]
+        display_name: String,
+        /// A file that holds the private API key; without it the key comes from KLAVIYO_API_KEY.
+        #[arg(long, value_name = "FILE")]
+        api_key_file: Option<PathBuf>,
+        /// You agree that personal data is sent to Klaviyo: docs/consent.md has the text.
+        #[arg(long)]
+        accept_consent: bool,
+        /// Who agrees.
+        #[arg(long, value_name = "WHO", env = "USER")]
+        accepted_by: String,
+        /// The same request again makes no second connection.
+        #[arg(long, value_name = "ID")]
+        request_id: Option<String>,
+    },
+    /// Show one.
+    Get { connection: String },
+    /// Show all.
+    List,
+    /// Ask Klaviyo whether the key is still good.
+    Verify { connection: String },
+    /// Forget a connection and its key.
+    Delete { connection: String },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportsArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: Exports,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Exports {
+    /// Save what is exported where. Nothing runs yet.
+    Create {
+        /// What people call it.
+        #[arg(long, value_name = "NAME")]
+        display_name: String,
+        /// Id of the connection.
+        #[arg(long, value_name = "CONNECTION")]
+        connection: String,
+        /// Id of the Klaviyo list, as its page shows it.
+        #[arg(long, value_name = "LIST_ID")]
+        list: String,
+        /// A file or glob below the workers' source folder. May be repeated: together they are one set.
+        #[arg(long = "segment", value_name = "FILE|GLOB", required = true)]
+        segments: Vec<String>,
+        #[command(flatten)]
+        mapping: MappingArgs,
+        #[command(flatten)]
+        guards: GuardArgs,
+        /// The same request again makes no second export.
+        #[arg(long, value_name = "ID")]
+        request_id: Option<String>,
+    },
+    /// Show one.
+    Get { export: String },
+    /// Show all.
+    List {
+        /// Only those of this connection.
+        #[arg(long, value_name = "CONNECTION")]
+        connection: Option<String>,
+    },
+    /// Change what is given here and leave the rest.
+    Update {
+        export: String,
+        #[arg(long, value_name = "NAME")]
+        display_name: Option<String>,
+        #[arg(long, value_name = "CONNECTION")]
+        connection: Option<String>,
+        #[arg(long, value_name = "LIST_ID")]
+        list: Option<String>,
+        /// Replaces all segments.
+        #[arg(long = "segment", value_name = "FILE|GLOB")]
+        segments: Vec<String>,
+    },
+    /// Forget an export. Its ended runs stay.
+    Delete { export: String },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MappingArgs {
+    /// The column that holds the email address, if its name does not say so.
+    #[arg(long, value_name = "COLUMN", default_value = "")]
+    pub(super) email: String,
+    /// Send a column as an attribute, such as `location.city=town`. May be repeated.
+    #[arg(long, value_name = "ATTRIBUTE=COLUMN", value_parser = pair)]
+    pub(super) map: Vec<(String, String)>,
+    /// Which other columns become custom properties: `all`, `none`, or their names with commas.
+    #[arg(long, value_name = "all|none|COL,COL", default_value = "all")]
+    pub(super) properties: String,
+    /// Where phone numbers without + are from, such as `DE`.
+    #[arg(long, value_name = "ISO CODE", default_value = "")]
+    pub(super) default_country: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GuardArgs {
+    /// Run although the list starts a live flow.
+    #[arg(long)]
+    pub(super) allow_live_flows: bool,
+    /// A segment without rows is no failure.
+    #[arg(long)]
+    pub(super) allow_empty: bool,
+    /// Send nothing if there are more profiles.
+    #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
+    pub(super) max_profiles: u64,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((attribute, column)) if !attribute.is_empty() && !column.is_empty() => {
+            Ok((attribute.to_owned(), column.to_owned()))
+        }
+        _ => Err("write ATTRIBUTE=COLUMN, such as location.city=town".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: Runs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Runs {
+    /// Start a run of an export.
+    Start {
+        export: String,
+        /// The same request again starts no second run [default: a new one].
+        #[arg(long, value_name = "ID")]
+        request_id: Option<String>,
+        /// Wait until it has ended. The exit code tells how: 0 succeeded, 3 completed with rejects, 1 otherwise.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Send nothing more. What Klaviyo has accepted is still confirmed.
+    Cancel { run: String },
+    /// Send what an ended run left undelivered, as a new run.
+    Retry {
+        run: String,
+        /// The same request again starts no second run [default: a new one].
+        #[arg(long, value_name = "ID")]
+        request_id: Option<String>,
+        /// Wait until it has ended.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Show one.
+    Get { run: String },
+    /// Show runs, newest first.
+    List {
+        /// Only those of this export.
+        #[arg(long, value_name = "EXPORT")]
+        export: Option<String>,
+        /// Only those in this state.
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value = "20")]
+        limit: usize,
+    },
+    /// Follow a run to its end. The exit code tells how it ended.
+    Watch { run: String },
+    /// Write the rejected rows of a run as CSV, or as JSON lines.
+    Rejects {
+        run: String,
+        /// Fields that were left out, in place of rows that were not delivered.
+        #[arg(long)]
+        warnings: bool,
+    },
+}

@@ -1,0 +1,108 @@
+use std::process::ExitCode;
+
+use anyhow::bail;
+use secrecy::ExposeSecret as _;
+use segue_proto::v1;
+
+use super::{
+    Servers,
+    args::{Connections, ConnectionsArgs},
+    asking, explain,
+    output::{self, Connection},
+    present,
+};
+use crate::{key, ui};
+
+/// The text that whoever makes a connection agrees to.
+const CONSENT: &str = include_str!("../../../../docs/consent.md");
+const CONSENT_VERSION: &str = "2026-11";
+
+pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
+    let servers = Servers::new(&args.server)?;
+    let mut client = servers.connections();
+    match args.command {
+        Connections::Create {
+            display_name,
+            api_key_file,
+            accept_consent,
+            accepted_by,
+            request_id,
+        } => {
+            if !accept_consent {
+                ui::note(CONSENT.trim_end());
+                bail!("nothing was saved: if you agree to the text above, add --accept-consent");
+            }
+            let key = key::read(api_key_file.as_deref())?;
+            let consent = v1::Consent {
+                text_version: CONSENT_VERSION.to_owned(),
+                accepted_by,
+                accepted_at: None,
+            };
+            let connection = v1::Connection {
+                display_name,
+                api_key: key.expose_secret().to_owned(),
+                consent: Some(consent),
+                ..v1::Connection::default()
+            };
+            let request = v1::CreateConnectionRequest {
+                connection: Some(connection),
+                request_id: request_id.unwrap_or_default(),
+            };
+            let reply = client.create_connection(asking(request)).await.map_err(explain)?;
+            show(&servers, reply.into_inner().connection)?;
+        }
+        Connections::Get { connection: id } => {
+            let request = v1::GetConnectionRequest { id };
+            let reply = client.get_connection(asking(request)).await.map_err(explain)?;
+            show(&servers, reply.into_inner().connection)?;
+        }
+        Connections::List => {
+            let mut all: Vec<Connection> = Vec::new();
+            let mut page_token = String::new();
+            loop {
+                let request = v1::ListConnectionsRequest { page_size: 1000, page_token };
+                let reply = client.list_connections(asking(request)).await.map_err(explain)?;
+                let page = reply.into_inner();
+                all.extend(page.connections.into_iter().map(Connection::from));
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    break;
+                }
+            }
+            output::many(servers.output, &all)?;
+        }
+        Connections::Verify { connection: id } => {
+            let request = v1::VerifyConnectionRequest { id };
+            let reply =
+                client.verify_connection(asking(request)).await.map_err(explain)?.into_inner();
+            show(&servers, reply.connection)?;
+            if !reply.problem.is_empty() {
+                bail!("{}", reply.problem);
+            }
+            ui::note(format_args!(
+                "the key is good; Klaviyo answers with revision {}",
+                reply.revision
+            ));
+        }
+        Connections::Delete { connection: id } => {
+            let request = v1::DeleteConnectionRequest { id: id.clone() };
+            client.delete_connection(asking(request)).await.map_err(explain)?;
+            ui::note(format_args!("{id} is deleted, and its key with it"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(servers: &Servers, connection: Option<v1::Connection>) -> anyhow::Result<()> {
+    output::one(servers.output, &Connection::from(present(connection, "connection")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONSENT, CONSENT_VERSION};
+
+    #[test]
+    fn consent_text_names_the_version_that_is_recorded() {
+        assert!(CONSENT.contains(CONSENT_VERSION));
+    }
+}

@@ -1,0 +1,126 @@
+use std::process::ExitCode;
+
+use anyhow::bail;
+use segue_proto::v1;
+
+use super::{
+    Servers,
+    args::{Exports, ExportsArgs, GuardArgs, MappingArgs},
+    asking, explain,
+    output::{self, Export},
+    present,
+};
+use crate::ui;
+
+pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
+    let servers = Servers::new(&args.server)?;
+    let mut client = servers.exports();
+    match args.command {
+        Exports::Create {
+            display_name,
+            connection,
+            list,
+            segments,
+            mapping,
+            guards,
+            request_id,
+        } => {
+            let export = v1::Export {
+                display_name,
+                connection_id: connection,
+                list_id: list,
+                segments,
+                mapping: Some(mapping_of(mapping)),
+                guards: Some(guards_of(&guards)),
+                ..v1::Export::default()
+            };
+            let request = v1::CreateExportRequest {
+                export: Some(export),
+                request_id: request_id.unwrap_or_default(),
+            };
+            let reply = client.create_export(asking(request)).await.map_err(explain)?;
+            show(&servers, reply.into_inner().export)?;
+        }
+        Exports::Get { export: id } => {
+            let request = v1::GetExportRequest { id };
+            let reply = client.get_export(asking(request)).await.map_err(explain)?;
+            show(&servers, reply.into_inner().export)?;
+        }
+        Exports::List { connection } => list(&servers, connection.unwrap_or_default()).await?,
+        Exports::Update { export: id, display_name, connection, list, segments } => {
+            let mut export = v1::Export { id, ..v1::Export::default() };
+            let mut paths = Vec::new();
+            let mut set = |path: &str, field: &mut String, value: Option<String>| {
+                if let Some(value) = value {
+                    *field = value;
+                    paths.push(path.to_owned());
+                }
+            };
+            set("display_name", &mut export.display_name, display_name);
+            set("connection_id", &mut export.connection_id, connection);
+            set("list_id", &mut export.list_id, list);
+            if !segments.is_empty() {
+                export.segments = segments;
+                paths.push("segments".to_owned());
+            }
+            if paths.is_empty() {
+                bail!("nothing to change: give --display-name, --connection, --list or --segment");
+            }
+            let request = v1::UpdateExportRequest {
+                export: Some(export),
+                update_mask: Some(prost_types::FieldMask { paths }),
+            };
+            let reply = client.update_export(asking(request)).await.map_err(explain)?;
+            show(&servers, reply.into_inner().export)?;
+        }
+        Exports::Delete { export: id } => {
+            let request = v1::DeleteExportRequest { id: id.clone() };
+            client.delete_export(asking(request)).await.map_err(explain)?;
+            ui::note(format_args!("{id} is deleted"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(servers: &Servers, connection_id: String) -> anyhow::Result<()> {
+    let mut all: Vec<Export> = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let connection_id = connection_id.clone();
+        let request = v1::ListExportsRequest { page_size: 1000, page_token, connection_id };
+        let page =
+            servers.exports().list_exports(asking(request)).await.map_err(explain)?.into_inner();
+        all.extend(page.exports.into_iter().map(Export::from));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return output::many(servers.output, &all);
+        }
+    }
+}
+
+fn show(servers: &Servers, export: Option<v1::Export>) -> anyhow::Result<()> {
+    output::one(servers.output, &Export::from(present(export, "export")?))
+}
+
+fn mapping_of(args: MappingArgs) -> v1::Mapping {
+    use v1::properties::Select;
+    let (select, columns) = match args.properties.as_str() {
+        "all" => (Select::All, Vec::new()),
+        "none" => (Select::None, Vec::new()),
+        names => (Select::Only, names.split(',').map(|name| name.trim().to_owned()).collect()),
+    };
+    v1::Mapping {
+        email: args.email,
+        attributes: args.map.into_iter().collect(),
+        properties: Some(v1::Properties { select: select.into(), columns }),
+        default_country: args.default_country,
+    }
+}
+
+fn guards_of(args: &GuardArgs) -> v1::Guards {
+    v1::Guards {
+        allow_live_flows: args.allow_live_flows,
+        allow_empty: args.allow_empty,
+        max_profiles: args.max_profiles,
+    }
+}

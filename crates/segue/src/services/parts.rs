@@ -1,0 +1,142 @@
+//! What several services are made of.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use segue_control_plane::{ControlPlane, Sealer, Settings, grpc};
+use segue_klaviyo::Client;
+use segue_queue::{RabbitQueue, RabbitSettings};
+use segue_service::{
+    Checks, Drain,
+    config::{Config, Setting},
+    grpc::{Identity, Server},
+    trace,
+};
+use segue_store::{Reader, read};
+use tokio::task::JoinSet;
+
+/// Segments that one worker reads at a time: each has the memory for its identities to itself.
+pub(super) const READ_SLOTS: usize = 2;
+/// Longer than a run may take (24 h) and may be retried after its end (24 h).
+pub(super) const KEEP_STAGED: Duration = Duration::from_hours(50);
+
+/// All that a service does at a time. The first that fails ends the service.
+#[derive(Debug)]
+pub(super) struct Duties {
+    tasks: JoinSet<anyhow::Result<()>>,
+    drain: Drain,
+}
+
+impl Duties {
+    pub(super) fn new(drain: &Drain) -> Self {
+        Self { tasks: JoinSet::new(), drain: drain.clone() }
+    }
+
+    pub(super) fn add<E>(&mut self, duty: impl Future<Output = Result<(), E>> + Send + 'static)
+    where
+        E: Into<anyhow::Error>,
+    {
+        self.tasks.spawn(async move { duty.await.map_err(Into::into) });
+    }
+
+    /// Returns when all are done, or the time for it is over.
+    pub(super) async fn done(mut self) -> anyhow::Result<()> {
+        let hard = self.drain.hard.clone();
+        let mut result = Ok(());
+        let finish = async {
+            while let Some(done) = self.tasks.join_next().await {
+                let failed = done.context("a part of the service panicked").and_then(|done| done);
+                if let Err(err) = failed {
+                    tracing::error!(error = segue_service::sentence(err.as_ref()), "stopping");
+                    self.drain.soft.cancel();
+                    if result.is_ok() {
+                        result = Err(err);
+                    }
+                }
+            }
+        };
+        hard.run_until_cancelled(finish).await;
+        result
+    }
+}
+
+pub(super) fn klaviyo(config: &Config) -> anyhow::Result<Client> {
+    let mut settings = segue_klaviyo::Config::for_base_url(config.klaviyo_url.clone());
+    if let Some(revision) = config.klaviyo_revision.get() {
+        settings.revision.clone_from(revision);
+    }
+    Client::new(&settings).with_context(|| format!("cannot use {}", config.klaviyo_url))
+}
+
+pub(super) async fn rabbit(config: &Config, name: &str) -> anyhow::Result<RabbitQueue> {
+    let settings = RabbitSettings {
+        name: name.to_owned(),
+        ..RabbitSettings::new(config.amqp_url.required()?.expose(), &config.amqp_prefix)
+    };
+    Ok(RabbitQueue::connect(settings).await?)
+}
+
+pub(super) fn sealer(file: &Path) -> anyhow::Result<Sealer> {
+    use secrecy::ExposeSecret as _;
+    let key = segue_service::master_key(file)?;
+    Ok(Sealer::new(key.expose_secret()))
+}
+
+pub(super) fn identity(
+    cert: &Setting<std::path::PathBuf>,
+    key: &Setting<std::path::PathBuf>,
+) -> anyhow::Result<Option<Identity>> {
+    match (cert.get(), key.get()) {
+        (Some(_), _) | (_, Some(_)) => Ok(Some(Identity::read(cert.required()?, key.required()?)?)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// How the control-plane of services behaves.
+pub(super) fn settings() -> Settings {
+    Settings {
+        current_trace: trace::current_traceparent,
+        continue_trace: trace::set_parent,
+        ..Settings::of_services()
+    }
+}
+
+/// The listener of people and programs, with the services of the control-plane.
+pub(super) async fn people(
+    config: &Config,
+    control_plane: &Arc<ControlPlane>,
+) -> anyhow::Result<Server> {
+    let identity = identity(&config.tls_cert_file, &config.tls_key_file)?;
+    Ok(Server::bind(config.listen)
+        .await?
+        .tls(identity)
+        .reflect(segue_proto::DESCRIPTORS)?
+        .add(grpc::connection_service(Arc::clone(control_plane)))
+        .add(grpc::export_service(Arc::clone(control_plane)))
+        .add(grpc::run_service(Arc::clone(control_plane))))
+}
+
+/// Whether the database answers.
+pub(super) fn check_database(checks: &Checks, store: Reader) {
+    checks.add("database", move || {
+        let store = store.clone();
+        async move {
+            let answer =
+                tokio::time::timeout(Duration::from_secs(2), read::unfinished(&store)).await;
+            match answer {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(err)) => Err(segue_service::sentence(&err)),
+                Err(_) => Err("it does not answer".to_owned()),
+            }
+        }
+    });
+}
+
+/// Whether the broker answers.
+pub(super) fn check_broker(checks: &Checks, queue: &RabbitQueue) {
+    let queue = queue.clone();
+    checks.add("rabbitmq", move || {
+        let queue = queue.clone();
+        async move { queue.check().map_err(|err| segue_service::sentence(&err)) }
+    });
+}

@@ -1,0 +1,63 @@
+//! Connections and exports, for whoever asks the control-plane about them.
+
+use segue_model::{ConnectionId, ExportId};
+
+use crate::{
+    Reader, StoreError,
+    sql::{args, text},
+    write::{
+        connections::{self, Connection, SealedKey},
+        exports::{self, Export},
+    },
+};
+
+/// A connection and its key.
+pub async fn connection(
+    store: &Reader,
+    id: ConnectionId,
+) -> Result<Option<(Connection, SealedKey)>, StoreError> {
+    const SQL: &str = "SELECT connection_id, display_name, account_id, account_name, \
+         consent_version, consent_by, consent_us, created_us, sealed_key, master_key \
+         FROM connections WHERE connection_id = $1";
+    let row = store.read(SQL, args![text(id)]).await?.into_iter().next();
+    row.map(connections::decode_with_key).transpose()
+}
+
+/// At most `most` connections behind `after`, by id, which is by the time of their making.
+pub async fn connections(
+    store: &Reader,
+    after: Option<ConnectionId>,
+    most: u32,
+) -> Result<Vec<Connection>, StoreError> {
+    const SQL: &str = "SELECT connection_id, display_name, account_id, account_name, \
+         consent_version, consent_by, consent_us, created_us \
+         FROM connections WHERE connection_id > $1 ORDER BY connection_id LIMIT $2";
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let rows = store.read(SQL, args![after, most]).await?;
+    rows.into_iter().map(|mut row| connections::decode(&mut row)).collect()
+}
+
+pub async fn export(store: &Reader, id: ExportId) -> Result<Option<Export>, StoreError> {
+    const SQL: &str = "SELECT export_id, display_name, connection_id, list_id, segments, mapping, \
+         allow_live_flows, allow_empty, max_profiles, created_us, updated_us \
+         FROM exports WHERE export_id = $1";
+    store.read(SQL, args![text(id)]).await?.into_iter().next().map(exports::decode).transpose()
+}
+
+/// At most `most` exports behind `after`, by id, which is by the time of their making; `connection`: only
+/// those that use it.
+pub async fn exports(
+    store: &Reader,
+    after: Option<ExportId>,
+    connection: Option<ConnectionId>,
+    most: u32,
+) -> Result<Vec<Export>, StoreError> {
+    const SQL: &str = "SELECT export_id, display_name, connection_id, list_id, segments, mapping, \
+         allow_live_flows, allow_empty, max_profiles, created_us, updated_us \
+         FROM exports WHERE export_id > $1 AND ($2 = '' OR connection_id = $2) \
+         ORDER BY export_id LIMIT $3";
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let connection = connection.map_or_else(String::new, |id| id.to_string());
+    let rows = store.read(SQL, args![after, connection, most]).await?;
+    rows.into_iter().map(exports::decode).collect()
+}

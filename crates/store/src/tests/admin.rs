@@ -1,0 +1,352 @@
+//! Connections, exports, requests, and runs of exports.
+
+use std::time::Duration;
+
+use segue_model::{BatchNo, Cause, ConnectionId, ExportId, Id, Micros, RunId, RunState};
+use uuid::Uuid;
+
+use super::{accepted, new_run, run_id, staged};
+use crate::{
+    ManualClock, Store, Tx, read_admin,
+    test_util::{Engine, TestDatabase},
+    write::{
+        batches::{self, BatchState},
+        connections::{self, Connection, Consent, SealedKey},
+        exports::{self, Export},
+        requests::{self, Made, RequestKind},
+        retries,
+        runs::{self, NewRun, Origin},
+    },
+};
+
+crate::on_both_engines! {
+    connection_comes_back_as_it_was_written,
+    export_comes_back_as_it_was_written_and_changed,
+    pages_are_in_the_order_of_ids,
+    whoever_uses_a_connection_is_named,
+    request_belongs_to_whoever_was_first,
+    request_that_is_undone_is_free_again,
+    one_run_of_an_export_lives,
+    of_two_runs_at_once_one_lives,
+    deletion_waits_for_whoever_holds_the_connection,
+    key_to_confirm_is_that_of_a_run_that_waits,
+    only_what_was_never_accepted_is_left,
+    retry_counts_once_it_has_staged_something,
+}
+
+const NOW: Micros = Micros(1_790_000_000_000_000);
+
+struct World {
+    store: Store,
+    // Dropped last.
+    _database: TestDatabase,
+}
+
+impl World {
+    async fn on(engine: Engine) -> Self {
+        let database = TestDatabase::new(engine).await;
+        let store = database.store(ManualClock::at(NOW)).await;
+        Self { store, _database: database }
+    }
+
+    async fn tx(&self) -> Tx {
+        self.store.begin().await.unwrap()
+    }
+
+    /// A connection and an export that uses it.
+    async fn with_an_export(engine: Engine) -> Self {
+        let world = Self::on(engine).await;
+        let mut tx = world.tx().await;
+        connections::create(&mut tx, &connection(1), &key()).await.unwrap();
+        exports::create(&mut tx, &export(1, 1)).await.unwrap();
+        tx.commit().await.unwrap();
+        world
+    }
+}
+
+fn connection_id(n: u128) -> ConnectionId {
+    Id::from_uuid(Uuid::from_u128(n))
+}
+
+fn export_id(n: u128) -> ExportId {
+    Id::from_uuid(Uuid::from_u128(n))
+}
+
+fn connection(n: u128) -> Connection {
+    Connection {
+        id: connection_id(n),
+        display_name: format!("Shop {n}"),
+        account_id: super::ACCOUNT.to_owned(),
+        account_name: "A shop".to_owned(),
+        consent: Consent {
+            text_version: "1".to_owned(),
+            accepted_by: "somebody".to_owned(),
+            accepted: Micros(NOW.0 - 1),
+        },
+        created: NOW,
+    }
+}
+
+fn key() -> SealedKey {
+    SealedKey { sealed: "c2VhbGVk".to_owned(), master_key: "0011aabb".to_owned() }
+}
+
+fn export(n: u128, connection: u128) -> Export {
+    Export {
+        id: export_id(n),
+        display_name: format!("Export {n}"),
+        connection: connection_id(connection),
+        list_id: "XyZ789".to_owned(),
+        segments: r#"["a.csv"]"#.to_owned(),
+        mapping: "{}".to_owned(),
+        allow_live_flows: true,
+        allow_empty: false,
+        max_profiles: None,
+        created: NOW,
+        updated: NOW,
+    }
+}
+
+fn of_export(run: u128, export: u128) -> NewRun {
+    let origin = Origin {
+        cause: Cause::OnDemand,
+        export: Some(export_id(export)),
+        connection: Some(connection_id(1)),
+        request_id: Some("r".to_owned()),
+        retry_of: None,
+        trace: None,
+    };
+    NewRun { frozen: false, origin, ..new_run(run_id(run)) }
+}
+
+async fn connection_comes_back_as_it_was_written(engine: Engine) {
+    let world = World::on(engine).await;
+    let mut tx = world.tx().await;
+    assert!(connections::lock(&mut tx, connection_id(1)).await.unwrap().is_none());
+    connections::create(&mut tx, &connection(1), &key()).await.unwrap();
+    let both = Some((connection(1), key()));
+    assert_eq!(connections::lock(&mut tx, connection_id(1)).await.unwrap(), both);
+    let account_and_key = Some((super::ACCOUNT.to_owned(), key()));
+    assert_eq!(connections::key(&mut tx, connection_id(1)).await.unwrap(), account_and_key);
+    tx.commit().await.unwrap();
+    let read = read_admin::connection(&world.store, connection_id(1)).await.unwrap();
+    assert_eq!(read, both);
+    let mut tx = world.tx().await;
+    assert!(connections::delete(&mut tx, connection_id(1)).await.unwrap());
+    assert!(!connections::delete(&mut tx, connection_id(1)).await.unwrap());
+    assert!(connections::key(&mut tx, connection_id(1)).await.unwrap().is_none());
+}
+
+async fn export_comes_back_as_it_was_written_and_changed(engine: Engine) {
+    let world = World::on(engine).await;
+    let mut tx = world.tx().await;
+    exports::create(&mut tx, &export(1, 1)).await.unwrap();
+    assert_eq!(exports::lock(&mut tx, export_id(1)).await.unwrap(), Some(export(1, 1)));
+    let changed = Export {
+        display_name: "Other".to_owned(),
+        connection: connection_id(2),
+        list_id: "Other1".to_owned(),
+        segments: "[]".to_owned(),
+        mapping: r#"{"email":"x"}"#.to_owned(),
+        allow_live_flows: false,
+        allow_empty: true,
+        max_profiles: Some(7),
+        updated: NOW + Duration::from_secs(1),
+        ..export(1, 1)
+    };
+    exports::update(&mut tx, &changed).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(read_admin::export(&world.store, export_id(1)).await.unwrap(), Some(changed));
+    let mut tx = world.tx().await;
+    assert!(exports::delete(&mut tx, export_id(1)).await.unwrap());
+    assert!(!exports::delete(&mut tx, export_id(1)).await.unwrap());
+    assert!(exports::lock(&mut tx, export_id(1)).await.unwrap().is_none());
+}
+
+async fn pages_are_in_the_order_of_ids(engine: Engine) {
+    let world = World::on(engine).await;
+    let mut tx = world.tx().await;
+    // Digits and letters, so that the order of the text shows.
+    let ids = [0x9, 0xa, 0x10, 0x1f, 0xa0, u128::MAX];
+    for id in ids.iter().rev() {
+        connections::create(&mut tx, &connection(*id), &key()).await.unwrap();
+        exports::create(&mut tx, &export(*id, id % 2)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = read_admin::connections(&world.store, after, 4).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        seen.extend(page.into_iter().map(|it| it.id));
+    }
+    assert_eq!(seen, ids.map(connection_id));
+    let page = |after, connection| read_admin::exports(&world.store, after, connection, 3);
+    let first: Vec<_> = page(None, None).await.unwrap().into_iter().map(|it| it.id).collect();
+    assert_eq!(first, [0x9, 0xa, 0x10].map(export_id));
+    let odd = page(Some(export_id(0x9)), Some(connection_id(1))).await.unwrap();
+    let odd: Vec<_> = odd.into_iter().map(|it| it.id).collect();
+    assert_eq!(odd, [0x1f, u128::MAX].map(export_id));
+}
+
+async fn whoever_uses_a_connection_is_named(engine: Engine) {
+    let world = World::with_an_export(engine).await;
+    let mut tx = world.tx().await;
+    exports::create(&mut tx, &export(2, 2)).await.unwrap();
+    exports::create(&mut tx, &export(3, 1)).await.unwrap();
+    assert!(runs::create(&mut tx, &of_export(1, 1)).await.unwrap());
+    let users = connections::users(&mut tx, connection_id(1), 9).await.unwrap();
+    let exports = [1, 3].map(|n| export_id(n).to_string()).to_vec();
+    assert_eq!(users, (exports.clone(), vec![run_id(1).to_string()]));
+    let (some, _) = connections::users(&mut tx, connection_id(1), 1).await.unwrap();
+    assert_eq!(some, exports[..1]);
+    runs::end(&mut tx, run_id(1), RunState::Cancelled).await.unwrap();
+    let (_, runs) = connections::users(&mut tx, connection_id(1), 9).await.unwrap();
+    assert!(runs.is_empty());
+}
+
+fn made(made: &str) -> Made {
+    Made { made: made.to_owned(), content: format!("content of {made}") }
+}
+
+async fn request_belongs_to_whoever_was_first(engine: Engine) {
+    let world = World::on(engine).await;
+    let note = async |name: &'static str| {
+        let mut tx = world.tx().await;
+        let found = requests::note(&mut tx, RequestKind::Run, "r", &made(name)).await.unwrap();
+        tx.commit().await.unwrap();
+        found
+    };
+    let (one, two) = tokio::join!(note("one"), note("two"));
+    let first = match (one, two) {
+        (None, Some(first)) => (first, made("one")),
+        (Some(first), None) => (first, made("two")),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(first.0, first.1);
+    let mut tx = world.tx().await;
+    assert_eq!(requests::find(&mut tx, RequestKind::Run, "r").await.unwrap(), Some(first.1));
+    // Other things have ids of their own.
+    assert_eq!(requests::find(&mut tx, RequestKind::Export, "r").await.unwrap(), None);
+    let other = requests::note(&mut tx, RequestKind::Export, "r", &made("three")).await.unwrap();
+    assert_eq!(other, None);
+}
+
+async fn request_that_is_undone_is_free_again(engine: Engine) {
+    let world = World::on(engine).await;
+    let mut tx = world.tx().await;
+    let kind = RequestKind::Connection;
+    assert_eq!(requests::note(&mut tx, kind, "r", &made("one")).await.unwrap(), None);
+    drop(tx);
+    let mut tx = world.tx().await;
+    assert_eq!(requests::note(&mut tx, kind, "r", &made("two")).await.unwrap(), None);
+}
+
+async fn one_run_of_an_export_lives(engine: Engine) {
+    let world = World::with_an_export(engine).await;
+    let mut tx = world.tx().await;
+    assert!(runs::create(&mut tx, &of_export(1, 1)).await.unwrap());
+    assert!(!runs::create(&mut tx, &of_export(2, 1)).await.unwrap());
+    assert_eq!(exports::live_run(&mut tx, export_id(1)).await.unwrap(), Some(run_id(1)));
+    let run = runs::lock(&mut tx, run_id(1)).await.unwrap().unwrap();
+    assert_eq!(run.connection, Some(connection_id(1)));
+    assert!(runs::lock(&mut tx, run_id(2)).await.unwrap().is_none());
+    runs::end(&mut tx, run_id(1), RunState::Failed).await.unwrap();
+    assert_eq!(exports::live_run(&mut tx, export_id(1)).await.unwrap(), None);
+    assert!(runs::create(&mut tx, &of_export(2, 1)).await.unwrap());
+    // Runs of `segue export` belong to none.
+    for n in 3..5 {
+        assert!(runs::create(&mut tx, &new_run(run_id(n))).await.unwrap());
+    }
+}
+
+async fn of_two_runs_at_once_one_lives(engine: Engine) {
+    let world = World::with_an_export(engine).await;
+    let create = async |n| {
+        let mut tx = world.tx().await;
+        let created = runs::create(&mut tx, &of_export(n, 1)).await.unwrap();
+        tx.commit().await.unwrap();
+        created
+    };
+    let (one, two) = tokio::join!(create(1), create(2));
+    assert!(one != two, "{one} {two}");
+}
+
+async fn deletion_waits_for_whoever_holds_the_connection(engine: Engine) {
+    let world = World::on(engine).await;
+    let mut tx = world.tx().await;
+    connections::create(&mut tx, &connection(1), &key()).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut holder = world.tx().await;
+    connections::lock(&mut holder, connection_id(1)).await.unwrap().unwrap();
+    exports::create(&mut holder, &export(1, 1)).await.unwrap();
+    let delete = async {
+        let mut tx = world.tx().await;
+        connections::lock(&mut tx, connection_id(1)).await.unwrap().unwrap();
+        connections::users(&mut tx, connection_id(1), 9).await.unwrap().0
+    };
+    let mut delete = std::pin::pin!(delete);
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut delete).await;
+    assert!(early.is_err(), "it did not wait: {early:?}");
+    holder.commit().await.unwrap();
+    let users = delete.await;
+    assert_eq!(users, [export_id(1).to_string()]);
+}
+
+async fn accept(tx: &mut Tx, run: RunId, no: u32) {
+    assert!(batches::stage(tx, run, &staged(no), BatchState::Ready).await.unwrap());
+    let acceptance = accepted(&format!("job-{no}"), 10);
+    assert!(batches::accept(tx, run, BatchNo(no), &acceptance, NOW).await.unwrap());
+}
+
+async fn key_to_confirm_is_that_of_a_run_that_waits(engine: Engine) {
+    let world = World::with_an_export(engine).await;
+    let mut tx = world.tx().await;
+    assert!(runs::create(&mut tx, &of_export(1, 1)).await.unwrap());
+    let waiting = connections::waiting(&mut tx, super::ACCOUNT).await.unwrap();
+    assert_eq!(waiting, None);
+    accept(&mut tx, run_id(1), 0).await;
+    let waiting = connections::waiting(&mut tx, super::ACCOUNT).await.unwrap();
+    assert_eq!(waiting, Some(connection_id(1)));
+    assert_eq!(connections::waiting(&mut tx, "Other1").await.unwrap(), None);
+    runs::end(&mut tx, run_id(1), RunState::Failed).await.unwrap();
+    assert_eq!(connections::waiting(&mut tx, super::ACCOUNT).await.unwrap(), None);
+}
+
+async fn only_what_was_never_accepted_is_left(engine: Engine) {
+    let world = World::with_an_export(engine).await;
+    let mut tx = world.tx().await;
+    let run = run_id(1);
+    assert!(runs::create(&mut tx, &of_export(1, 1)).await.unwrap());
+    accept(&mut tx, run, 0).await;
+    for no in 1..3 {
+        assert!(batches::stage(&mut tx, run, &staged(no), BatchState::Ready).await.unwrap());
+    }
+    assert!(retries::left(&mut tx, run).await.unwrap().is_empty(), "the run goes on");
+    batches::give_up_asking(&mut tx, run, BatchNo(0)).await.unwrap();
+    batches::give_up_unsent(&mut tx, run).await.unwrap();
+    let left = retries::left(&mut tx, run).await.unwrap();
+    assert_eq!(left.iter().map(|left| left.batch.0).collect::<Vec<_>>(), [1, 2]);
+    assert!(left.iter().all(|left| left.staged && left.profiles == 10 && left.bytes == 1000));
+    assert_eq!(left[0].hash, staged(1).hash);
+    let ended = retries::ended(&mut tx, run).await.unwrap().unwrap();
+    assert_eq!((ended.export, ended.ended, ended.read_done), (Some(export_id(1)), None, false));
+    runs::end(&mut tx, run, RunState::Failed).await.unwrap();
+    assert_eq!(retries::ended(&mut tx, run).await.unwrap().unwrap().ended, Some(NOW));
+}
+
+async fn retry_counts_once_it_has_staged_something(engine: Engine) {
+    let world = World::with_an_export(engine).await;
+    let mut tx = world.tx().await;
+    assert!(runs::create(&mut tx, &of_export(1, 1)).await.unwrap());
+    runs::end(&mut tx, run_id(1), RunState::Failed).await.unwrap();
+    assert_eq!(retries::retried_as(&mut tx, run_id(1)).await.unwrap(), None);
+    let mut retry = of_export(2, 1);
+    retry.origin.retry_of = Some(run_id(1));
+    assert!(runs::create(&mut tx, &retry).await.unwrap());
+    assert_eq!(retries::retried_as(&mut tx, run_id(1)).await.unwrap(), Some(run_id(2)));
+    runs::end(&mut tx, run_id(2), RunState::Failed).await.unwrap();
+    assert_eq!(retries::retried_as(&mut tx, run_id(1)).await.unwrap(), None);
+    assert!(batches::stage(&mut tx, run_id(2), &staged(0), BatchState::Ready).await.unwrap());
+    assert_eq!(retries::retried_as(&mut tx, run_id(1)).await.unwrap(), Some(run_id(2)));
+}

@@ -1,0 +1,15 @@
+//! Statements of the control-plane, by table. Each function is one statement or a few that belong
+//! together; transactions are the caller's.
+
+pub mod answers;
+pub mod batches;
+pub mod connections;
+pub mod events;
+pub mod exports;
+pub mod jobs;
+pub mod lanes;
+pub mod leaders;
+pub mod requests;
+pub mod retries;
+pub mod runs;
+pub mod workers;

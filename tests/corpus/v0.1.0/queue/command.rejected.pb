@@ -1,0 +1,2 @@
+ ЃА—Сня–:
+	malformed	no exportR	request-3

@@ -1,0 +1,30 @@
+//! Segue from outside: end to end, and against contracts that others wrote.
+#![expect(clippy::unwrap_used, reason = "in the helpers of tests a panic is the failure")]
+
+mod client_contract;
+mod contract;
+mod dedupe_memory;
+mod deploy;
+mod export_guards;
+mod export_mapping;
+mod export_outcomes;
+mod export_pace;
+mod export_preflight;
+mod export_rejects;
+mod export_sources;
+mod export_terminal;
+mod faults_jobs;
+mod faults_network;
+mod faults_refusals;
+mod faults_source;
+mod faults_unknowns;
+mod harness;
+mod http;
+mod layering;
+mod resume;
+mod services_clients;
+mod services_faults;
+mod services_same;
+mod services_start;
+mod services_traces;
+mod worker_plans;

@@ -10,7 +10,7 @@ BUF_VERSION := 1.75.0
 BUF_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/segue/buf-$(BUF_VERSION)
 BUF := $(BUF_HOME)/node_modules/.bin/buf
 
-.PHONY: help demo up down test lint contract fmt bench python services kubectl
+.PHONY: help demo up down test lint contract fmt bench chaos python services kubectl
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -20,7 +20,7 @@ demo: ## Build, then export a sample segment to a Klaviyo that runs here
 	cargo build --locked --profile demo --package segue
 	@deploy/demo/run.sh $(TARGET)/demo/segue
 
-up: ## Build, then start the services on this machine, with RabbitMQ and PostgreSQL
+up: ## Build, then start the services on this machine, with RabbitM.PHONY: help demo up down test lint contract fmt bench chaos python and PostgreS.PHONY: help demo up down test lint contract fmt bench chaos pythonL
 	@echo "Building segue (a few minutes on a fresh machine) …"
 	cargo build --locked --profile demo --package segue
 	@deploy/local/up.sh $(TARGET)/demo/segue
@@ -39,9 +39,10 @@ python:
 	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
 	  $$as_root apt-get update -q && $$as_root apt-get install -qy python3 python3-venv; }
 
-# RabbitMQ and PostgreSQL: found, or installed and started. AMQP_URL and DATABASE_URL point elsewhere.
+# RabbitM.PHONY: help demo up down test lint contract fmt bench chaos python and PostgreS.PHONY: help demo up down test lint contract fmt bench chaos pythonL: found, or installed and started. AM.PHONY: help demo up down test lint contract fmt bench chaos pythonP_URL and DATABASE_URL point elsewhere.
 services:
 	@deploy/local/services.sh start
+	@deploy/local/services.sh install
 
 # One test renders deploy/kubernetes.
 kubectl:
@@ -69,6 +70,40 @@ $(BUF):
 fmt: ## Format everything
 	cargo fmt --all
 
+# Seeds of each fault, and profiles that the soak delivers. `make chaos SEED=9` goes on where another has ended.
+SEED := 1
+SEEDS := 4
+SOAK := 5000000
+
+chaos: services ## Every fault that one machine can make, and what became of every row (an hour)
+	@echo "Building segue with its kill points (some minutes on a fresh machine) …"
+	cargo build --locked --workspace --bins --profile chaos --quiet
+	$(TARGET)/chaos/chaos --seed $(SEED) --seeds $(SEEDS) --soak $(SOAK) --ledger $(TARGET)/chaos.jsonl --page docs/reliability.md
+	python3 tests/mutate.py
+
 bench: ## Speed and memory, things compared side by side in one run
 	cargo build --locked --release --package segue
 	python3 tests/bench/bench.py --segue $(TARGET)/release/segue
+
+# The fuzzer, what it is shown, and for how long. What it finds anew stays in the target folder.
+FUZZ_VERSION := 0.13.2
+FUZZ_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/segue/cargo-fuzz-$(FUZZ_VERSION)
+FUZZ_TARGETS := csv ndjson mapping messages answers archives
+FUZZ_SECONDS := 60
+
+.PHONY: fuzz
+fuzz: $(FUZZ_HOME)/bin/cargo-fuzz ## Each way in for a minute with whatever a fuzzer finds (FUZZ_SECONDS=600)
+	@cp Cargo.lock tests/fuzz/Cargo.lock # what is fuzzed is what is built
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "Fuzzing $$target for $(FUZZ_SECONDS) s …"; \
+	  mkdir -p $(TARGET)/fuzz-corpus/$$target; \
+	  RUSTC_BOOTSTRAP=1 PATH="$(FUZZ_HOME)/bin:$$PATH" cargo fuzz run --fuzz-dir tests/fuzz \
+	    --target-dir $(TARGET)/fuzz $$target \
+	    $(TARGET)/fuzz-corpus/$$target tests/fuzz/corpus/$$target tests/golden tests/corpus -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=256 \
+	    -print_final_stats=1; \
+	done
+
+$(FUZZ_HOME)/bin/cargo-fuzz:
+	@echo "Building cargo-fuzz (a few minutes, once) …"
+	cargo install --locked --quiet --root $(FUZZ_HOME) cargo-fuzz@$(FUZZ_VERSION)

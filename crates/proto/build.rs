@@ -5,6 +5,7 @@ use prost::Message as _;
 const FILES: &[&str] = &[
     "segue/v1/connection.proto",
     "segue/v1/export.proto",
+    "segue/v1/job.proto",
     "segue/v1/queue.proto",
     "segue/v1/run.proto",
     "segue/v1/status.proto",

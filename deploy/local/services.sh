@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# usage: services.sh [start|stop|install]
+#
 # Makes sure that RabbitMQ and PostgreSQL answer: on AMQP_URL and DATABASE_URL if they are set, else on their
 # default ports. What does not answer there is installed (Debian packages) and started, on loopback only, with
 # a data folder of its own that `services.sh stop` leaves behind.
@@ -93,8 +95,16 @@ stop() {
   fi
 }
 
+# The programs themselves, for tests that start servers of their own.
+install_servers() {
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || install postgresql
+  command -v psql >/dev/null || install postgresql-client
+  [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || install rabbitmq-server
+}
+
 case "${1:-start}" in
   start) start_postgres && start_rabbitmq ;;
   stop) stop ;;
-  *) say "usage: services.sh [start|stop]" && exit 2 ;;
+  install) install_servers ;;
+  *) say "usage: services.sh [start|stop|install]" && exit 2 ;;
 esac

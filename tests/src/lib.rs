@@ -1,1 +1,6 @@
-//! End-to-end tests of Segue.
+//! End-to-end tests of Segue, and what they share: a harness that starts it as a user would.
+#![allow(clippy::unwrap_used, reason = "in the helpers of tests a panic is the failure")]
+#![allow(clippy::missing_panics_doc, reason = "see above")]
+
+pub mod chaos;
+pub mod harness;

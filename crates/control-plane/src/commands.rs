@@ -55,12 +55,15 @@ impl ControlPlane {
                 let done = stop.run_until_cancelled(self.obey_at_last(&received)).await;
                 // A message that is given back is delivered to somebody else.
                 let Some(obeyed) = done else { return Ok(()) };
+                kill_points::at("control_plane.command_obeyed");
                 match obeyed {
                     Obeyed::Rejected { words, .. } => receipt.reject(&words).await,
                     Obeyed::Started(_) | Obeyed::Cancelled(_) => receipt.ack().await,
                 }
             };
-            if let Err(err) = settled.instrument(span).await {
+            let settled = settled.instrument(span).await;
+            kill_points::at("control_plane.command_settled");
+            if let Err(err) = settled {
                 // It comes again, and changes nothing then.
                 tracing::warn!(error = %err, "a command could not be settled");
             }

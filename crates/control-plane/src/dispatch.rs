@@ -33,6 +33,7 @@ impl ControlPlane {
         // A message that is lost between the commit and here is announced again.
         for job in due {
             queue.publish(job).await?;
+            kill_points::at("control_plane.job_published");
         }
         Ok(wait)
     }
@@ -41,7 +42,9 @@ impl ControlPlane {
         let mut tx = self.store.begin().await?;
         let Announced { jobs, next, any } = jobs::announce(&mut tx).await?;
         let now = tx.now();
+        kill_points::at("control_plane.announce");
         tx.commit().await?;
+        kill_points::at("control_plane.announce_committed");
         // While there is work, another instance may commit more at any time.
         let poll = self.settings.poll;
         let poll = if any { poll } else { poll.max(IDLE) };

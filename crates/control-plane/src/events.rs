@@ -91,8 +91,10 @@ impl ControlPlane {
             }
             let view = noted.run.and_then(|run| views.get(&run));
             events.publish_event(&event(noted, view)).await?;
+            kill_points::at("control_plane.event_published");
         }
         self.store.retry("published", || self.forget_events(&pending)).await?;
+        kill_points::at("control_plane.events_forgotten");
         Ok(pending.len())
     }
 

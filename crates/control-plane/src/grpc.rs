@@ -4,6 +4,7 @@ mod connections;
 mod errors;
 mod exports;
 mod fields;
+mod jobs;
 mod page;
 mod runs;
 mod worker;
@@ -12,11 +13,13 @@ use std::sync::Arc;
 
 use segue_proto::v1::{
     connection_service_server::ConnectionServiceServer, export_service_server::ExportServiceServer,
-    run_service_server::RunServiceServer, worker_service_server::WorkerServiceServer,
+    job_service_server::JobServiceServer, run_service_server::RunServiceServer,
+    worker_service_server::WorkerServiceServer,
 };
 
 pub use connections::Connections;
 pub use exports::Exports;
+pub use jobs::Jobs;
 pub use runs::Runs;
 pub use worker::Workers;
 
@@ -45,6 +48,12 @@ pub fn export_service(control_plane: Arc<ControlPlane>) -> ExportServiceServer<E
 
 pub fn run_service(control_plane: Arc<ControlPlane>) -> RunServiceServer<Runs> {
     RunServiceServer::new(Runs(control_plane))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER)
+}
+
+pub fn job_service(control_plane: Arc<ControlPlane>) -> JobServiceServer<Jobs> {
+    JobServiceServer::new(Jobs(control_plane))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER)
 }

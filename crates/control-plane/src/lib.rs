@@ -10,6 +10,7 @@
 mod ask;
 mod commands;
 mod connections;
+mod dead;
 mod dispatch;
 mod error;
 mod events;
@@ -20,6 +21,7 @@ mod leader;
 mod permits;
 mod recover;
 mod refusal;
+mod retention;
 mod runs;
 mod seal;
 mod settle;
@@ -80,11 +82,18 @@ pub struct Settings {
     pub splits: u64,
     /// So long after the end of a run what it left undelivered can be sent by a retry.
     pub retry_window: Duration,
+    /// So long after the end of a run its rejected rows and its warnings can be told.
+    pub reports_kept: Duration,
+    /// How long rows are kept that only have an age: requests that made something, what Klaviyo said of keys
+    /// and lists, jobs of ended runs, dead jobs.
+    pub rows_kept: Duration,
     /// The trace that the current span belongs to, if anybody traces: a `traceparent`.
     pub current_trace: fn() -> Option<String>,
     /// Makes a span that was not entered yet a child of one in another process, a `traceparent`.
     pub continue_trace: fn(&tracing::Span, &str),
 }
+
+const DAYS_30: Duration = Duration::from_hours(30 * 24);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -101,6 +110,8 @@ impl Default for Settings {
             deadline: Duration::from_hours(24),
             splits: 256,
             retry_window: Duration::from_hours(24),
+            reports_kept: DAYS_30,
+            rows_kept: DAYS_30,
             current_trace: || None,
             continue_trace: |_, _| {},
         }

@@ -120,7 +120,9 @@ impl ControlPlane {
                 {
                     runs::note_request(&mut tx, run.run, now).await?;
                 }
+                kill_points::at("control_plane.permit");
                 tx.commit().await?;
+                kill_points::at("control_plane.permit_committed");
                 Ok(Decision::Reply(PermitReply::Granted(permit)))
             }
         }
@@ -178,7 +180,9 @@ impl ControlPlane {
             }
             _ => None,
         };
+        kill_points::at("control_plane.answer");
         tx.commit().await?;
+        kill_points::at("control_plane.answer_committed");
         Ok(Some(Recorded { send, ended: ended.is_some() }))
     }
 }

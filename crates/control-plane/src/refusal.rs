@@ -6,6 +6,7 @@ pub enum Thing {
     Connection,
     Export,
     Run,
+    DeadJob,
 }
 
 impl Thing {
@@ -14,6 +15,7 @@ impl Thing {
             Self::Connection => "connection",
             Self::Export => "export",
             Self::Run => "run",
+            Self::DeadJob => "dead job",
         }
     }
 }

@@ -57,7 +57,9 @@ impl ControlPlane {
             self.note_run(&mut tx, run, RunState::Cancelling).await?;
         }
         self.settle(&mut tx, run).await?;
+        kill_points::at("control_plane.cancel");
         tx.commit().await?;
+        kill_points::at("control_plane.cancel_committed");
         self.signals.stopped();
         Ok(changed)
     }

@@ -5,7 +5,7 @@ use segue_store::{
         connections,
         requests::{self, Made, RequestKind},
         retries::{self, Ended, Left},
-        runs::{NewRun, Origin},
+        runs::{self, NewRun, Origin},
     },
 };
 use serde_json::{Value, json};
@@ -71,7 +71,9 @@ impl ControlPlane {
             )
         };
         self.write_run(&mut tx, &new).await?;
+        kill_points::at("control_plane.start");
         tx.commit().await?;
+        kill_points::at("control_plane.start_committed");
         tracing::info!(run.id = %run, export.id = %export.id, cause = %cause, "run started");
         Ok(run)
     }
@@ -115,6 +117,8 @@ impl ControlPlane {
             return run_of(request_id, made, &content);
         }
         refuse_second_run(&mut tx, export.id).await?;
+        // So that nobody decides meanwhile that its batches are not needed any more.
+        runs::lock(&mut tx, of).await?;
         let left = self.retryable(&mut tx, of, &ended).await?;
         let connection = ended.connection.unwrap_or(export.fields.connection);
         let mut then = export.clone();

@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{ControlPlane, Error, runs::want_confirming};
 
 const EACH: Duration = Duration::from_secs(5);
+/// What is too old is looked for seldom: it does no harm.
+const OLD: Duration = Duration::from_hours(1);
 
 impl ControlPlane {
     /// Looks after claims that nobody renews and runs that nobody moves, until `stop`.
@@ -18,7 +20,8 @@ impl ControlPlane {
         // Claims that ran out are looked for more often than the rest, because work waits for them.
         let mut claims = tokio::time::interval(self.settings.lease / 5);
         let mut live = tokio::time::interval(EACH);
-        for late in [&mut claims, &mut live] {
+        let mut old = tokio::time::interval(OLD);
+        for late in [&mut claims, &mut live, &mut old] {
             late.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         }
         loop {
@@ -26,6 +29,7 @@ impl ControlPlane {
                 () = stop.cancelled() => return Ok(()),
                 _ = claims.tick() => self.sweep_claims().await?,
                 _ = live.tick() => self.sweep_runs().await?,
+                _ = old.tick() => self.forget_rows().await?,
             }
         }
     }
@@ -51,7 +55,9 @@ impl ControlPlane {
         let Some(job) = jobs::overdue(&mut tx, claim).await? else { return Ok(()) };
         let now = tx.now();
         jobs::release(&mut tx, job, now, Failures::Keep).await?;
+        kill_points::at("control_plane.expire");
         tx.commit().await?;
+        kill_points::at("control_plane.expire_committed");
         tracing::warn!(claim.id = %claim, job.id = %job, "claim expired, job released");
         Ok(())
     }

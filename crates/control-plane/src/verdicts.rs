@@ -48,7 +48,9 @@ impl ControlPlane {
             }
             None => self.finish_confirm(&mut tx, &held, verdict).await?,
         }
+        kill_points::at("control_plane.finish");
         tx.commit().await?;
+        kill_points::at("control_plane.finish_committed");
         Ok(Some(held))
     }
 

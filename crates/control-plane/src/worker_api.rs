@@ -11,6 +11,7 @@ use segue_store::{
     Tx,
     write::{
         batches::{self, BatchState},
+        dead,
         jobs::{self, Held},
         lanes, runs, workers,
     },
@@ -38,11 +39,17 @@ impl ControlPlane {
         let Some(held) = jobs::claim(&mut tx, job, attempt, claim, lease).await? else {
             return Ok(None);
         };
+        // The message of a first attempt cannot have died before.
+        if attempt > 1 {
+            dead::revive(&mut tx, held.job).await?;
+        }
         let work = self.work(&mut tx, &held, run).await?;
         if work.is_none() {
             jobs::done(&mut tx, held.job).await?;
         }
+        kill_points::at("control_plane.claim");
         tx.commit().await?;
+        kill_points::at("control_plane.claim_committed");
         Ok(work.map(|work| Claimed { claim, work }))
     }
 
@@ -119,7 +126,9 @@ impl ControlPlane {
         let mut tx = self.store.begin().await?;
         let new = workers::seen(&mut tx, worker, slots).await?;
         let ended = jobs::renew(&mut tx, claims, self.settings.lease).await?;
+        kill_points::at("control_plane.renew");
         tx.commit().await?;
+        kill_points::at("control_plane.renew_committed");
         Ok((ended, new))
     }
 
@@ -136,7 +145,9 @@ impl ControlPlane {
         if !runs::freeze(&mut tx, run.run, plan).await? {
             return Ok(Next::Stop);
         }
+        kill_points::at("control_plane.plan");
         tx.commit().await?;
+        kill_points::at("control_plane.plan_committed");
         Ok(Next::GoOn)
     }
 
@@ -193,7 +204,9 @@ impl ControlPlane {
         let Some(run) = reader_of(&mut tx, claim).await? else { return Ok(None) };
         let next = self.note_staged(&mut tx, &run, staged).await?;
         let ahead = batches::ahead(&mut tx, run.run).await?;
+        kill_points::at("control_plane.stage");
         tx.commit().await?;
+        kill_points::at("control_plane.stage_committed");
         Ok((next == Next::GoOn).then_some(ahead))
     }
 
@@ -317,7 +330,9 @@ impl ControlPlane {
             tracing::warn!(run.id = %run, batch = batch.0, "confirmation that changes nothing");
         }
         let ended = self.settle(&mut tx, run).await?;
+        kill_points::at("control_plane.confirm");
         tx.commit().await?;
+        kill_points::at("control_plane.confirm_committed");
         Ok(Some(ended.is_some()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use http::HeaderValue;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,6 +98,8 @@ pub enum RetryAfter {
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
+    /// Only requests with one of these keys meet a fault; none: all requests.
+    pub only_keys: BTreeSet<String>,
     /// A 403 of the bot protection: HTML with `cf-mitigated: challenge`. Nothing is done.
     pub challenge: Trigger,
     /// A 503 of the gateway, in HTML. Nothing is done.
@@ -195,6 +198,13 @@ impl FaultState {
         Ok(())
     }
 
+    /// Whether a request with this `Authorization` may meet a fault.
+    pub(crate) fn concerns(&self, authorization: Option<&HeaderValue>) -> bool {
+        let keys = &self.faults.only_keys;
+        let key = authorization.and_then(|it| it.to_str().ok()?.strip_prefix("Klaviyo-API-Key "));
+        keys.is_empty() || key.is_some_and(|key| keys.contains(key))
+    }
+
     /// Rolls the dice for one request: the first fault that strikes is the one it meets.
     pub(crate) fn draw(&mut self, endpoint: Endpoint) -> Fault {
         let Self { faults, rng } = self;
@@ -240,6 +250,7 @@ impl FaultState {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use serde_json::json;
 
     use super::{Fault, FaultState, Faults, Trigger};
@@ -252,6 +263,16 @@ mod tests {
         assert_eq!(state.draw(Endpoint::Lists), Fault::None);
         let drawn: Vec<_> = (0..3).map(|_| state.draw(Endpoint::Import)).collect();
         assert_eq!(drawn, [Fault::Drop, Fault::Drop, Fault::None]);
+    }
+
+    #[test]
+    fn faults_of_some_keys_are_no_concern_of_others() {
+        let mut state = FaultState::new(Faults::default(), 1);
+        let key = |key: &str| HeaderValue::try_from(format!("Klaviyo-API-Key {key}")).unwrap();
+        assert!(state.concerns(Some(&key("pk_a"))) && state.concerns(None));
+        state.set(Faults { only_keys: ["pk_a".to_owned()].into(), ..Faults::default() });
+        assert!(state.concerns(Some(&key("pk_a"))));
+        assert!(!state.concerns(Some(&key("pk_b"))) && !state.concerns(None));
     }
 
     #[test]

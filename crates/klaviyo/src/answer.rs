@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 use segue_model::Pii;
+use serde::de::DeserializeOwned;
 
 use crate::{
     Ambiguity, CallError, KeyProblem, ProtocolError, Refusal, TransportError,
@@ -29,8 +30,18 @@ pub(crate) enum BodyLoss {
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 impl Answer {
+    /// What a success says. A write that was accepted in words we cannot read is still a write.
+    pub(crate) fn into_value<D: DeserializeOwned>(self, write: bool) -> Result<D, CallError> {
+        match self.into_success().and_then(|body| parse(&body)) {
+            Err(CallError::Protocol(err)) if write => {
+                Err(CallError::Ambiguous(Ambiguity::Unreadable(err)))
+            }
+            result => result,
+        }
+    }
+
     /// The body of a success, or what kept it from being one.
-    pub(crate) fn into_success(self) -> Result<Vec<u8>, CallError> {
+    fn into_success(self) -> Result<Vec<u8>, CallError> {
         if self.status.is_success() {
             return self.body.map_err(|loss| match loss {
                 BodyLoss::TimedOut => CallError::Ambiguous(Ambiguity::TimedOut),
@@ -79,6 +90,13 @@ impl Answer {
         }
         serde_json::from_slice(self.body.as_ref().ok()?).ok()
     }
+}
+
+fn parse<D: DeserializeOwned>(body: &[u8]) -> Result<D, CallError> {
+    serde_json::from_slice(body).map_err(|err| {
+        let (line, column) = (err.line(), err.column());
+        CallError::Protocol(ProtocolError::Unreadable { line, column })
+    })
 }
 
 fn first_detail(document: ErrorDocument) -> Option<Pii<String>> {

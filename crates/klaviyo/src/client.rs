@@ -12,9 +12,9 @@ use tracing::{Instrument as _, Span};
 use url::Url;
 
 use crate::{
-    Account, Ambiguity, CallError, Config, ConfigError, Cursor, Flow, ImportBody, ImportError,
-    ImportJob, InvalidRequest, KlaviyoJobId, List, ListId, Page, ProfileRef, ProtocolError, Reply,
-    ReplyMeta, SendGuard, Unguarded, exchange::Exchange, resource::Document,
+    Account, CallError, Config, ConfigError, Cursor, Flow, ImportBody, ImportError, ImportJob,
+    InvalidRequest, KlaviyoJobId, List, ListId, Page, ProfileRef, ProtocolError, Reply, ReplyMeta,
+    SendGuard, Unguarded, exchange::Exchange, resource::Document,
 };
 
 /// A private API key, `pk_…`. Sent as a header that no debug output shows.
@@ -197,18 +197,13 @@ impl Client {
         first: Url,
     ) -> Result<Reply<Page<T>>, CallError> {
         let url = match cursor {
-            Some(cursor) => self
-                .own_url(cursor.link())
+            Some(cursor) => own_url(&self.inner.base, cursor.link())
                 .ok_or(CallError::Invalid(InvalidRequest::ForeignCursor))?,
             None => first,
         };
         let reply: Reply<Document<Vec<T>>> = self.call(key, Exchange::get(endpoint, url)).await?;
-        let (items, next) = reply.value.into_page();
-        if next.as_deref().is_some_and(|link| self.own_url(link).is_none()) {
-            return Err(CallError::Protocol(ProtocolError::ForeignLink));
-        }
-        let page = Page { items, next: next.map(Cursor::new) };
-        Ok(Reply { value: page, meta: reply.meta })
+        let Reply { value, meta } = reply;
+        page(value, &self.inner.base).map(|value| Reply { value, meta })
     }
 
     /// One call, in its span. The outcome is recorded and not logged: who handles it logs it.
@@ -238,14 +233,7 @@ impl Client {
         let meta = ReplyMeta::new(&answer.headers, revision);
         span.record("http.response.status_code", answer.status.as_u16());
         span.record("klaviyo.request_id", meta.request_id.as_deref());
-        match answer.into_success().and_then(|body| parse(&body)) {
-            Ok(value) => Ok(Reply { value, meta }),
-            // A write that was accepted in words we cannot read is still a write.
-            Err(CallError::Protocol(err)) if write => {
-                Err(CallError::Ambiguous(Ambiguity::Unreadable(err)))
-            }
-            Err(err) => Err(err),
-        }
+        answer.into_value(write).map(|value| Reply { value, meta })
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
@@ -263,26 +251,27 @@ impl Client {
         }
         url
     }
+}
 
-    /// The link, if it leads to where the key may go. No user in it: it would become a header.
-    fn own_url(&self, link: &str) -> Option<Url> {
-        let url = Url::parse(link).ok()?;
-        let own = url.origin() == self.inner.base.origin()
-            && url.username().is_empty()
-            && url.password().is_none();
-        own.then_some(url)
+/// The page, unless the next one is elsewhere.
+pub(crate) fn page<T>(document: Document<Vec<T>>, base: &Url) -> Result<Page<T>, CallError> {
+    let (items, next) = document.into_page();
+    if next.as_deref().is_some_and(|link| own_url(base, link).is_none()) {
+        return Err(CallError::Protocol(ProtocolError::ForeignLink));
     }
+    Ok(Page { items, next: next.map(Cursor::new) })
+}
+
+/// The link, if it leads to where the key may go. No user in it: it would become a header.
+fn own_url(base: &Url, link: &str) -> Option<Url> {
+    let url = Url::parse(link).ok()?;
+    let own =
+        url.origin() == base.origin() && url.username().is_empty() && url.password().is_none();
+    own.then_some(url)
 }
 
 const IMPORT_JOBS: [&str; 2] = ["api", "profile-bulk-import-jobs"];
 const PAGE_OF_100: (&str, &str) = ("page[size]", "100");
-
-fn parse<D: DeserializeOwned>(body: &[u8]) -> Result<D, CallError> {
-    serde_json::from_slice(body).map_err(|err| {
-        let (line, column) = (err.line(), err.column());
-        CallError::Protocol(ProtocolError::Unreadable { line, column })
-    })
-}
 
 /// A string of the filter language: in quotes, with `"` and `\` escaped by a backslash.
 fn quoted(text: &str) -> String {

@@ -23,6 +23,8 @@ mod page;
 mod refusal;
 mod reply;
 mod resource;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
 
 pub use body::{GuardStop, PIECE_BYTES, SendGuard, Unguarded};
 pub use client::{ApiKey, Client, MAX_EMAILS};

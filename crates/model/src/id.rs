@@ -47,6 +47,8 @@ kinds! {
     Connection ConnectionId "con";
     /// What goes where: a segment, a mapping and a list.
     Export ExportId "exp";
+    /// A message that nobody will deliver again, as it is written down.
+    DeadJob DeadJobId "dead";
 }
 
 impl<K> Id<K> {

@@ -6,6 +6,7 @@ pub mod backoff;
 mod batch;
 mod cell;
 mod counts;
+mod dead;
 mod endpoint;
 mod id;
 mod lane;
@@ -20,13 +21,16 @@ pub mod work;
 pub use batch::{BatchNo, ContentHash, MAX_BATCH_BYTES, MAX_BATCH_PROFILES, MAX_PROFILE_BYTES};
 pub use cell::{Cell, Cells, Position};
 pub use counts::{Counts, CountsError};
+pub use dead::DeathCause;
 pub use endpoint::{Endpoint, Limits};
-pub use id::{ClaimId, ConnectionId, ExportId, Id, InvalidId, JobId, Kind, PermitId, RunId};
+pub use id::{
+    ClaimId, ConnectionId, DeadJobId, ExportId, Id, InvalidId, JobId, Kind, PermitId, RunId,
+};
 pub use lane::{Grant, Held, Lane};
 pub use outcome::{RunFacts, RunState, Stop, UnknownState, outcome};
 pub use pii::Pii;
 pub use reason::{
-    FailReason, Field, RejectReason, UndeliveredReason, UnknownReason, WarningReason,
+    FailReason, Field, RefusalReason, RejectReason, UndeliveredReason, UnknownReason, WarningReason,
 };
 pub use run::{Cause, Failure, RunView, Tally, UnknownCause};
 pub use time::Micros;

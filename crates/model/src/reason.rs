@@ -154,6 +154,8 @@ codes! {
         ReadNotRepeatable = "read_not_repeatable", "This is a bug in Segue: please report it.";
         /// The run took longer than its deadline.
         DeadlinePassed = "deadline_passed", "See why Klaviyo did not answer; then send again what is missing.";
+        /// Somebody dropped a dead job without which the run cannot go on.
+        JobDropped = "job_dropped", "Start a new run of the export.";
     }
 }
 
@@ -174,12 +176,63 @@ codes! {
         NotSent = "not_sent", "Send again what is missing.";
         /// The run ended while nobody knew whether Klaviyo had taken the batch.
         MaybeSent = "maybe_sent", "Compare with the members of the list in Klaviyo, or send it again: it does no harm.";
+        /// For too long no worker could take the job of the batch.
+        JobDead = "job_dead", "See segue jobs dead list; then send again what is missing.";
+        /// Somebody dropped the dead job of the batch.
+        JobDropped = "job_dropped", "Send again what is missing.";
+    }
+}
+
+codes! {
+    /// Why something that somebody asked the services for is not done. The control-plane names them by their
+    /// codes, an obstacle in capitals; a test compares.
+    RefusalReason {
+        /// The message is no command.
+        Malformed = "malformed", "Correct the field that the detail names, and send a new message.";
+        /// There is no such export.
+        NoSuchExport = "no_such_export", "Look for its id with segue exports list.";
+        /// There is no such run.
+        NoSuchRun = "no_such_run", "Look for its id with segue runs list.";
+        /// The request id was used for another request.
+        RequestIdUsed = "request_id_used", "Take a new request id, or repeat the first request as it was.";
+        /// A run of the export is under way.
+        RunUnderWay = "run_under_way", "Wait until it has ended, or end it with segue runs cancel.";
+        /// An export uses the connection.
+        UsedByExport = "used_by_export", "Give the export another connection, or delete the export.";
+        /// A run that is under way uses the connection.
+        UsedByRun = "used_by_run", "Wait until the run has ended, or end it with segue runs cancel.";
+        /// Klaviyo no longer serves the API revision that this version asks for.
+        RevisionRetired = "revision_retired", "Update Segue, or set a revision that Klaviyo still serves.";
+        /// The connection of the export was deleted.
+        ConnectionDeleted = "connection_deleted", "Give the export another connection.";
+        /// The key of the connection cannot be opened with this master key.
+        KeyUnreadable = "key_unreadable", "Start the control-plane with the master key that sealed it, or give the connection its key again.";
+        /// The run is of the command line, which keeps nothing to be sent again.
+        NotOfAnExport = "not_of_an_export", "Export the segment again.";
+        /// The export of the run was deleted.
+        ExportDeleted = "export_deleted", "Make a new export, and start a run of it.";
+        /// The run was retried already.
+        Retried = "retried", "Retry the run that the words name.";
+        /// The run has not read its segment to the end.
+        NotRead = "not_read", "Start a new run of the export.";
+        /// The run left no batch that Klaviyo has not accepted.
+        NothingToRetry = "nothing_to_retry", "Compare with the members of the list in Klaviyo.";
+        /// The run ended too long ago to be retried.
+        RetryWindowPassed = "retry_window_passed", "Start a new run of the export.";
+        /// Batches of the run are not staged any more.
+        BatchesLost = "batches_lost", "Start a new run of the export.";
+        /// The message named no job that is known.
+        NoJob = "no_job", "Drop it; the job, if there is one, is announced again by itself.";
+        /// The job of the dead message is over.
+        JobOver = "job_over", "Drop the message; nothing is left to be done.";
+        /// The job confirms what Klaviyo has accepted, and nobody else can.
+        ConfirmJob = "confirm_job", "Requeue it, or end its runs with segue runs cancel.";
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FailReason, RejectReason, UndeliveredReason, WarningReason};
+    use super::{FailReason, RefusalReason, RejectReason, UndeliveredReason, WarningReason};
 
     #[test]
     fn every_code_reads_back_as_itself_and_has_words() {
@@ -197,6 +250,10 @@ mod tests {
         }
         for reason in WarningReason::ALL {
             assert_eq!(reason.code().parse::<WarningReason>().unwrap(), *reason);
+            assert!(reason.meaning().ends_with('.') && reason.fix().ends_with('.'), "{reason}");
+        }
+        for reason in RefusalReason::ALL {
+            assert_eq!(reason.code().parse::<RefusalReason>().unwrap(), *reason);
             assert!(reason.meaning().ends_with('.') && reason.fix().ends_with('.'), "{reason}");
         }
     }

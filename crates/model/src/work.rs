@@ -166,6 +166,26 @@ pub struct StagedBatch {
     pub warnings_report: Option<String>,
 }
 
+/// What of a run is in the files of staging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub run: RunId,
+    /// Batches of which the body or the index is there.
+    pub batches: Vec<ContentHash>,
+    /// Names of report objects.
+    pub reports: Vec<String>,
+    /// How long ago something of it was last written, by the clock of the file system.
+    pub age: Duration,
+}
+
+/// What of a run that is over is not needed any more: some of what was [`Kept`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    pub run: RunId,
+    pub batches: Vec<ContentHash>,
+    pub reports: Vec<String>,
+}
+
 /// What a worker may do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use segue_model::{FailReason, RejectReason, UndeliveredReason, WarningReason};
+use segue_model::{FailReason, RefusalReason, RejectReason, UndeliveredReason, WarningReason};
 
 #[test]
 fn page_of_reasons_says_what_the_code_says() {
@@ -45,6 +45,12 @@ fn page() -> String {
         "Undelivered: read, but neither delivered nor rejected",
         "In the summary, beside the number of undelivered rows.",
         UndeliveredReason::ALL.iter().map(|r| (r.code(), r.meaning(), r.fix())),
+    );
+    section(
+        &mut page,
+        "Refusals: what the services were asked for is not done",
+        "In events `command.rejected`, and in capitals in the details of an answer of gRPC.",
+        RefusalReason::ALL.iter().map(|r| (r.code(), r.meaning(), r.fix())),
     );
     page
 }

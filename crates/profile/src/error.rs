@@ -67,6 +67,8 @@ pub struct Names(Vec<String>);
 impl Names {
     /// More would hide the message they belong to.
     pub const SHOWN: usize = 50;
+    /// Of each name, so many characters.
+    pub const CHARS: usize = 100;
 
     pub(crate) fn new(names: &[String]) -> Self {
         Self(names.to_vec())
@@ -76,7 +78,11 @@ impl Names {
 impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, name) in self.0.iter().take(Self::SHOWN).enumerate() {
-            write!(f, "{}{name}", if i == 0 { "" } else { ", " })?;
+            let comma = if i == 0 { "" } else { ", " };
+            match name.char_indices().nth(Self::CHARS) {
+                Some((end, _)) => write!(f, "{comma}{}…", &name[..end])?,
+                None => write!(f, "{comma}{name}")?,
+            }
         }
         match self.0.len().saturating_sub(Self::SHOWN) {
             0 => Ok(()),

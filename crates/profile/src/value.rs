@@ -1,7 +1,7 @@
 //! One cell becomes one JSON value, or is left out.
 
 use segue_model::{Cell, WarningReason};
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::{
     Attribute, Country, MAX_EXTERNAL_ID_CHARS, PropertyType, json, phone, phone::InvalidPhone,
@@ -226,8 +226,27 @@ fn append_property(
     }
 }
 
+/// Whether the text is a JSON array that every reader of JSON can read: not too deep, and without half a
+/// surrogate or NUL in its strings. What is only skipped may hold all of these.
 fn is_array(text: &str) -> bool {
-    text.trim_start().starts_with('[') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    text.trim_start().starts_with('[')
+        && serde_json::from_str(text).is_ok_and(|value| is_readable(&value, MAX_ARRAY_DEPTH))
+}
+
+/// As deep as an array may be in NDJSON.
+const MAX_ARRAY_DEPTH: usize = 64;
+
+fn is_readable(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => !text.contains('\0'),
+        Value::Array(items) => depth > 0 && items.iter().all(|item| is_readable(item, depth - 1)),
+        Value::Object(members) => {
+            let mut members = members.iter();
+            depth > 0
+                && members.all(|(name, item)| !name.contains('\0') && is_readable(item, depth - 1))
+        }
+    }
 }
 
 fn bool_text(value: bool) -> &'static str {
@@ -276,14 +295,20 @@ mod tests {
             (Date, true, Text("2026-01-01"), "\"2026-01-01\""),
             (List, false, Json("[1,\"a\"]"), "[1,\"a\"]"),
             (List, true, Text("[1, 2]"), "[1, 2]"),
+            (List, true, Text(&nested(64)), &nested(64)),
         ] {
             assert_eq!(sent(property(kind, from_text), cell).as_deref(), Ok(json), "{cell:?}");
         }
     }
 
+    fn nested(levels: usize) -> String {
+        "[".repeat(levels) + &"]".repeat(levels)
+    }
+
     #[test]
     fn a_cell_of_another_type_is_left_out() {
         use PropertyType::{Boolean, Date, List, Number as Num, Text as Txt};
+        let (deep, deepest) = (nested(65), nested(100_000));
         for (kind, from_text, cell) in [
             (Txt, true, Json("[]")),
             (Num, true, Text("007")),
@@ -299,6 +324,11 @@ mod tests {
             (Date, true, Number("2026")),
             (List, false, Text("[1]")),
             (List, true, Text("[1")),
+            (List, true, Text("[\"half \\ud83d\"]")),
+            (List, true, Text("[{\"\\u0000\":1}]")),
+            (List, true, Text("[1e999]")),
+            (List, true, Text(&deep)),
+            (List, true, Text(&deepest)),
             (List, true, Text("{}")),
         ] {
             assert!(is_mismatch(&sent(property(kind, from_text), cell)), "{kind} {cell:?}");

@@ -3,6 +3,7 @@
 mod answer;
 mod claim;
 mod stage;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod verdict;

@@ -11,6 +11,10 @@ pub struct DeadJob {
     pub id: Option<JobId>,
     pub attempt: Option<u32>,
     pub death: Death,
+    /// Length of the message, and the SHA-256 of its bytes in hexadecimal. Of one that nobody can read this is
+    /// all that is told: whoever wrote it may have put anything into it.
+    pub bytes: u64,
+    pub sha256: String,
 }
 
 /// Why a message is dead.

@@ -31,6 +31,8 @@ pub use memory::{MemoryCommands, MemoryEvents, MemoryQueue};
 #[cfg(any(test, feature = "test-util"))]
 pub use rabbit::testing;
 pub use rabbit::{RabbitQueue, RabbitSettings};
+#[cfg(any(test, feature = "test-util"))]
+pub use wire::raw;
 
 /// At-least-once queue of jobs, by kind.
 pub trait Queue: Send + Sync + 'static {

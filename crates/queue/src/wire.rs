@@ -5,6 +5,8 @@ mod command;
 mod corpus;
 mod event;
 mod job;
+#[cfg(any(test, feature = "test-util"))]
+pub mod raw;
 mod trace;
 
 pub(crate) use command::{RawCommand, decode_command};

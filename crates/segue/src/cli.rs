@@ -9,7 +9,7 @@ use segue_profile::{Country, MapRule};
 use segue_service::config::{self, ConfigArgs};
 
 use crate::{
-    client::{ConnectionsArgs, ExportsArgs, RunsArgs},
+    client::{ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs},
     sample::SampleArgs,
     simulator::SimulatorArgs,
 };
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Exports(ExportsArgs),
     /// Start, stop and follow runs of exports.
     Runs(RunsArgs),
+    /// Look after jobs that no worker could take.
+    Jobs(JobsArgs),
 }
 
 /// What runs until it is told to stop.

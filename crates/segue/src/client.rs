@@ -1,8 +1,9 @@
-//! `segue connections|exports|runs`: the command line as a client of the services.
+//! `segue connections|exports|runs|jobs`: the command line as a client of the services.
 
 mod args;
 mod connections;
 mod exports;
+mod jobs;
 mod output;
 mod runs;
 
@@ -11,7 +12,8 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context as _, anyhow};
 use segue_proto::v1::{
     connection_service_client::ConnectionServiceClient, export_service_client::ExportServiceClient,
-    run_service_client::RunServiceClient, status_service_client::StatusServiceClient,
+    job_service_client::JobServiceClient, run_service_client::RunServiceClient,
+    status_service_client::StatusServiceClient,
 };
 use tonic::{
     Code, Status,
@@ -19,7 +21,7 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-pub(crate) use args::{ConnectionsArgs, ExportsArgs, RunsArgs};
+pub(crate) use args::{ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs};
 use args::{Output, ServerArgs};
 
 pub(crate) async fn connections(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
@@ -32,6 +34,10 @@ pub(crate) async fn exports(args: ExportsArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) async fn runs(args: RunsArgs) -> anyhow::Result<ExitCode> {
     runs::run(args).await
+}
+
+pub(crate) async fn jobs(args: JobsArgs) -> anyhow::Result<ExitCode> {
+    jobs::run(args).await
 }
 
 /// The services that a command asks. Connections are made with the first call.
@@ -61,6 +67,10 @@ impl Servers {
 
     fn runs(&self) -> RunServiceClient<Channel> {
         RunServiceClient::new(self.control_plane.clone())
+    }
+
+    fn jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.control_plane.clone())
     }
 
     fn status(&self) -> StatusServiceClient<Channel> {

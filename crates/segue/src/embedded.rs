@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use segue_control_plane::{ControlPlane, KeyRing, Settings, work};
 use segue_klaviyo::Client;
-use segue_model::{ClaimId, Endpoint, JobId, PermitId};
+use segue_model::{ClaimId, Endpoint, JobId, MAX_BATCH_PROFILES, PermitId};
 use segue_queue::MemoryQueue;
 use segue_source::Segment;
 use segue_staging::Staging;
@@ -34,6 +34,9 @@ const BATCHES_AHEAD: u64 = 12;
 /// Whoever holds a claim here dies together with whoever would release it, and the next process ends all
 /// claims at once: a lease is for a job that hangs. Each renewal is a write to the disk.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
+
+/// How often staging is looked through for what nobody needs any more, and so at each start.
+pub(crate) const SWEEP_EACH: Duration = Duration::from_hours(1);
 
 /// What a control-plane and a worker in one process need.
 pub(crate) struct Embedded {
@@ -91,9 +94,10 @@ impl Embedded {
                 lease: LEASE,
                 sources: Sources::Opened(segment),
                 dedupe_memory: memory.dedupe,
+                batch_profiles: MAX_BATCH_PROFILES,
                 scratch: self.scratch.clone(),
                 rereadable: true,
-                keep_staged: None,
+                sweep_each: Some(SWEEP_EACH),
                 continue_trace: None,
             },
         );
@@ -202,5 +206,9 @@ impl segue_worker::ControlPlane for InProcess {
 
     async fn finish(&self, claim: ClaimId, verdict: work::Verdict) -> Result<(), PortError> {
         self.0.finish(claim, verdict).await.map_err(PortError::new)
+    }
+
+    async fn sweep(&self, kept: &[work::Kept]) -> Result<Vec<work::Spent>, PortError> {
+        self.0.spent(kept).await.map_err(PortError::new)
     }
 }

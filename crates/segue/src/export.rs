@@ -98,6 +98,7 @@ impl Export {
             manifest: planned.segment.manifest(),
             mapping: planned.mapping.clone(),
             limit: self.args.limit,
+            batch_profiles: None,
         };
         Ok(NewRun {
             run,

@@ -24,6 +24,7 @@ use crate::cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let _armed = kill_points::arm();
     match Cli::parse().command {
         Command::Service(service) => services::run(&service),
         Command::Export(args) => once(export::run(*args)),
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Connections(args) => once(client::connections(args)),
         Command::Exports(args) => once(client::exports(args)),
         Command::Runs(args) => once(client::runs(args)),
+        Command::Jobs(args) => once(client::jobs(args)),
     }
 }
 

@@ -14,6 +14,10 @@
 //!
 //! A row whose structure holds but whose content does not (cells missing, NUL, not UTF-8) is rejected
 //! as a whole, line breaks included.
+//!
+//! A file can be made so that every one of its lines seems to begin a row that goes on to its end. To look
+//! for the end of each would take hours, so the reader loses its patience, see [`PATIENCE`]: from then on
+//! a quoted cell ends in its line.
 
 use std::{io, ops::Range};
 
@@ -51,7 +55,14 @@ pub(crate) struct CsvReader<R> {
     has_escapes: bool,
     scratch: String,
     defect: Option<Defect>,
+
+    /// Cells that may still be looked at in vain: see [`PATIENCE`].
+    patience: usize,
 }
+
+/// Cells that are looked at in rows of several lines which turn out to be broken, in all of a file. That
+/// takes about two seconds.
+const PATIENCE: usize = 1 << 27;
 
 /// What `split` found at the start of the window.
 enum Split {
@@ -89,6 +100,7 @@ impl<R: io::Read> CsvReader<R> {
             has_escapes: false,
             scratch: String::new(),
             defect: None,
+            patience: PATIENCE,
         }
     }
 
@@ -113,15 +125,11 @@ impl<R: io::Read> CsvReader<R> {
         }
         let limit_bytes = self.limits.row;
         let cells = match self.record() {
-            Ok(record) => record
-                .slots
-                .iter()
-                .map(|slot| match slot.kind {
-                    Kind::Unescaped => &record.scratch[slot.start as usize..slot.end as usize],
-                    _ => &record.text[slot.start as usize..slot.end as usize],
-                })
-                .map(|name| name.trim().to_owned())
-                .collect::<Vec<_>>(),
+            // Nothing is made of each of a million names.
+            Ok(record) if record.slots.len() > max_columns => {
+                return Ok(Err(ColumnsProblem::TooMany { limit: max_columns }));
+            }
+            Ok(record) => header_names(&record),
             Err(defect) => {
                 return Ok(Err(match defect.reason {
                     RejectReason::RowHasNul => ColumnsProblem::HasNul,
@@ -132,6 +140,9 @@ impl<R: io::Read> CsvReader<R> {
             }
         };
         self.columns = Some(cells.len());
+        if cells.iter().any(|name| has_bare_cr(name)) {
+            return Ok(Err(ColumnsProblem::CrOnly));
+        }
         Ok(ColumnsProblem::find(&cells, max_columns).map_or(Ok(Some(cells)), Err))
     }
 
@@ -225,7 +236,7 @@ impl<R: io::Read> CsvReader<R> {
                 }
                 CellEnd::Stream { end } => break (end, self.window.end()),
                 CellEnd::More => return Split::More,
-                CellEnd::Broken(reason, detail) => return self.broken(reason, detail),
+                CellEnd::Broken(reason, detail) => return self.broken(reason, detail, cell),
             }
         };
         self.record = start..end;
@@ -306,6 +317,9 @@ impl<R: io::Read> CsvReader<R> {
                     mark += 2;
                 }
                 Some(b'"') => break at,
+                Some(b'\n') if self.patience == 0 => {
+                    return CellEnd::Broken(RejectReason::QuoteUnclosed, UNCLOSED_IMPATIENT);
+                }
                 Some(byte) => {
                     has_lines |= *byte == b'\n';
                     mark += 1;
@@ -339,10 +353,16 @@ impl<R: io::Read> CsvReader<R> {
     }
 
     /// The line that is to be rejected should be in memory as a whole, whatever the size of the reads.
-    fn broken(&self, reason: RejectReason, detail: &'static str) -> Split {
+    /// `cell`: where the cell begins that is at fault.
+    fn broken(&mut self, reason: RejectReason, detail: &'static str, cell: usize) -> Split {
         let unread = self.window.unread();
-        let complete = self.window.at_end() || memchr(b'\n', unread).is_some();
+        let line_end = memchr(b'\n', unread);
+        let complete = self.window.at_end() || line_end.is_some();
         if complete || unread.len() > self.limits.row {
+            // Cells of the lines behind the first are looked at again.
+            if line_end.is_some_and(|at| self.window.start() + at < cell) {
+                self.patience = self.patience.saturating_sub(self.slots.len());
+            }
             Split::Broken(reason, detail)
         } else {
             Split::More
@@ -378,6 +398,8 @@ impl<R: io::Read> CsvReader<R> {
 const TOO_LARGE: &str = "the row or one of its cells is above the limit";
 const UNCLOSED_LIMIT: &str = "a quote opens and is not closed within the limit of a cell";
 const UNCLOSED_END: &str = "a quote opens and is not closed before the file ends";
+const UNCLOSED_IMPATIENT: &str = "a quote opens and is not closed in its line; so many are not in this \
+                                   file that cells of several lines are not read any more";
 const UNCLOSED_LINES: &str =
     "a quote opens, and the next one, in a later line, is not followed by a delimiter";
 const MISPLACED: &str = "a quote inside a quoted cell is not doubled";
@@ -385,6 +407,22 @@ const MISPLACED: &str = "a quote inside a quoted cell is not doubled";
 /// The end of a line whose LF stands at `at`: without the CR of a CRLF.
 fn before_cr(bytes: &[u8], start: usize, at: usize) -> usize {
     if at > start && bytes[at - 1] == b'\r' { at - 1 } else { at }
+}
+
+/// Invisible characters around a name are no part of it: white space, or the second of two marks of byte
+/// order, as files have that were put together from several.
+fn header_names(record: &Record<'_>) -> Vec<String> {
+    let names = record.slots.iter().map(|slot| match slot.kind {
+        Kind::Unescaped => &record.scratch[slot.start as usize..slot.end as usize],
+        _ => &record.text[slot.start as usize..slot.end as usize],
+    });
+    let invisible = |letter: char| letter.is_whitespace() || letter == '\u{FEFF}';
+    names.map(|name| name.trim_matches(invisible).to_owned()).collect()
+}
+
+/// Such a name has swallowed the rows of a file whose lines end in CR alone.
+fn has_bare_cr(name: &str) -> bool {
+    name.split("\r\n").any(|part| part.contains('\r'))
 }
 
 fn ragged(found: usize, columns: usize, row: &[u8]) -> Defect {

@@ -1,5 +1,7 @@
 use std::{collections::HashMap, fmt, io};
 
+use segue_model::RejectReason;
+
 /// Why a segment cannot be read, or not be read on. The words say what, where and what to do.
 ///
 /// Objects are named as the user named them. No message holds a cell of a row.
@@ -31,7 +33,7 @@ pub enum SourceError {
     Empty { object: String },
     #[error("{object}: {problem}")]
     Columns { object: String, problem: ColumnsProblem },
-    /// `source_too_large`: most often an archive that was made to fill a disk.
+    /// Most often an archive that was made to fill a disk.
     #[error(
         "{object} unfolds to more than {limit_bytes} bytes from {read_bytes} compressed ones: \
          decompress it yourself, or raise the limit, if you trust it"
@@ -50,27 +52,6 @@ pub enum SourceError {
     /// What [`crate::Segment::check`] found.
     #[error("{object} is not what the plan was made for: {difference}")]
     Differs { object: String, difference: Difference },
-}
-
-impl SourceError {
-    /// The stable word for reports and events.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NothingGiven | Self::NoMatch { .. } | Self::NotFound { .. } => "source_not_found",
-            Self::BadPattern { .. }
-            | Self::Outside { .. }
-            | Self::NotAFile { .. }
-            | Self::NamedTwice { .. }
-            | Self::Encoding { .. }
-            | Self::Unsupported { .. }
-            | Self::Empty { .. }
-            | Self::Columns { .. } => "source_invalid",
-            Self::Unreadable { .. } | Self::Read { .. } => "source_unreadable",
-            Self::TooLarge { .. } => "source_too_large",
-            Self::Damaged { .. } => "source_damaged",
-            Self::Changed { .. } | Self::Differs { .. } => "source_changed",
-        }
-    }
 }
 
 /// What is wrong with the columns of an object. Names of columns are quoted.
@@ -96,6 +77,12 @@ pub enum ColumnsProblem {
     Quoting,
     /// Lines end in CR alone, as on a Mac before 2001.
     CrOnly,
+    /// Not one of the first lines of NDJSON is a row, so nobody knows the columns.
+    NoRow {
+        lines: usize,
+        /// Why the first of them is none.
+        reason: RejectReason,
+    },
 }
 
 impl ColumnsProblem {
@@ -149,6 +136,13 @@ impl fmt::Display for ColumnsProblem {
             }
             Self::Quoting => f.write_str("a quote in the header is not closed or not doubled"),
             Self::CrOnly => f.write_str("its lines end in CR alone; save it with LF or CRLF line ends"),
+            Self::NoRow { lines, reason } => {
+                let (meaning, fix) = (reason.meaning(), reason.fix());
+                match lines {
+                    1 => write!(f, "its first line is no row. {meaning} {fix}"),
+                    _ => write!(f, "none of its first {lines} lines is a row. {meaning} {fix}"),
+                }
+            }
         }
     }
 }
@@ -182,7 +176,13 @@ impl fmt::Display for Difference {
 struct Quoted<'a>(&'a [String]);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        list(f, self.0.iter().map(|name| format!("{name:?}")))
+        list(
+            f,
+            self.0.iter().map(|name| match name.char_indices().nth(NAME_CHARS) {
+                Some((end, _)) => format!("{:?}…", &name[..end]),
+                None => format!("{name:?}"),
+            }),
+        )
     }
 }
 
@@ -193,6 +193,13 @@ impl fmt::Display for Numbers<'_> {
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = String>) -> fmt::Result {
-    f.write_str(&items.collect::<Vec<_>>().join(", "))
+/// More would hide the message they belong to.
+const SHOWN: usize = 20;
+/// Of one name.
+const NAME_CHARS: usize = 100;
+
+fn list(f: &mut fmt::Formatter<'_>, items: impl ExactSizeIterator<Item = String>) -> fmt::Result {
+    let more = items.len().saturating_sub(SHOWN);
+    f.write_str(&items.take(SHOWN).collect::<Vec<_>>().join(", "))?;
+    if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
 }

@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 const MAX_DEPTH: usize = 8;
 /// Arrays and objects inside an array.
 const MAX_ARRAY_DEPTH: usize = 64;
+/// Of a name with those of the objects around it. A name is kept for every value below it, so without a limit
+/// a line of megabytes would make terabytes of names.
+const MAX_NAME_BYTES: usize = 1024;
 
 /// A value that is not an object, as a span of the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +36,17 @@ pub(crate) enum Invalid {
     Json(&'static str, usize),
     /// A string holds `\u0000`.
     Nul(usize),
+    /// What there is too much of.
+    TooLarge(&'static str),
 }
 
 /// Calls `visit` with the name and the value of everything in the line that is not an object.
-/// Members of an object inside the row are named `outer.inner`. A name may come twice.
-pub(crate) fn scan(line: &str, visit: impl FnMut(&str, Value)) -> Result<(), Invalid> {
+/// Members of an object inside the row are named `outer.inner`. A name may come twice. An error of `visit`
+/// ends the scan.
+pub(crate) fn scan(
+    line: &str,
+    visit: impl FnMut(&str, Value) -> Result<(), Invalid>,
+) -> Result<(), Invalid> {
     let bytes = line.as_bytes();
     // Asked once for the line, without an early exit, because that is a loop the compiler vectorises.
     let has_controls = bytes.iter().fold(false, |any, byte| any | is_control(*byte));
@@ -66,7 +75,7 @@ struct Scanner<'a, V> {
     visit: V,
 }
 
-impl<V: FnMut(&str, Value)> Scanner<'_, V> {
+impl<V: FnMut(&str, Value) -> Result<(), Invalid>> Scanner<'_, V> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -129,15 +138,18 @@ impl<V: FnMut(&str, Value)> Scanner<'_, V> {
         }
         let value = self.value()?;
         match key {
-            Value::Text(name) if depth == 1 => (self.visit)(&self.line[name], value),
+            Value::Text(name) if depth == 1 => {
+                check_name(name.len())?;
+                (self.visit)(&self.line[name], value)
+            }
             key => {
                 let outer = self.path.len();
                 self.push_name(&key)?;
-                (self.visit)(&self.path, value);
+                (self.visit)(&self.path, value)?;
                 self.path.truncate(outer);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     fn push_name(&mut self, key: &Value) -> Result<(), Invalid> {
@@ -146,7 +158,7 @@ impl<V: FnMut(&str, Value)> Scanner<'_, V> {
             Value::Escaped(name) => unescape(self.line, name, &mut self.path)?,
             _ => {} // `string` returns nothing else
         }
-        Ok(())
+        check_name(self.path.len())
     }
 
     fn value(&mut self) -> Result<Value, Invalid> {
@@ -267,6 +279,13 @@ fn check_escapes(line: &str, span: &Range<usize>) -> Result<(), Invalid> {
     let mut text = String::new();
     unescape(line, span, &mut text)?;
     if text.contains('\0') { Err(Invalid::Nul(span.start)) } else { Ok(()) }
+}
+
+fn check_name(bytes: usize) -> Result<(), Invalid> {
+    if bytes > MAX_NAME_BYTES {
+        return Err(Invalid::TooLarge("a name has more than 1024 bytes"));
+    }
+    Ok(())
 }
 
 /// A character that a string may hold only as an escape (RFC 8259, section 7).

@@ -20,8 +20,8 @@ mod rows;
 pub mod sample;
 mod segment;
 mod sniff;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
 mod version;
 mod window;
 

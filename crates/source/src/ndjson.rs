@@ -53,6 +53,9 @@ impl Names {
     }
 }
 
+/// Keys of one row that are no columns: as many as there may be columns.
+const MAX_UNKNOWN: usize = 4096;
+
 /// Reads one JSON object a line.
 pub(crate) struct NdjsonReader<R> {
     lines: Lines<R>,
@@ -114,8 +117,12 @@ impl<R: io::Read> NdjsonReader<R> {
                     slots[column] = slot(text, value, scratch);
                 }
                 None if value == Value::Null => {}
+                None if unknown.len() == MAX_UNKNOWN => {
+                    return Err(Invalid::TooLarge("more than 4096 keys are no columns"));
+                }
                 None => unknown.push(name.to_owned()),
             }
+            Ok(())
         })
         .map_err(|invalid| defect(&invalid, text))?;
         if longest > cell_limit {
@@ -138,30 +145,43 @@ pub(crate) fn discover<R: io::Read>(
     let mut lines = Lines::new(source, options.limits().row, options.buffer_bytes)?;
     let mut names = Names::default();
     let mut has_value = Vec::new();
-    let mut is_empty = true;
+    let (mut bad, mut good) = (Bad::default(), 0);
     for _ in 0..options.sampled_rows {
         if !lines.advance()? {
             break;
         }
-        is_empty = false;
-        let Ok(text) = lines.text() else { continue }; // reported when it is read as a row
+        // What is wrong with a line is reported when it is read as a row.
+        let text = match lines.text() {
+            Ok(text) => text,
+            Err(defect) => {
+                bad.count(defect.reason);
+                continue;
+            }
+        };
         let (known, mut hint) = (names.list.len(), 0);
         let scanned = json::scan(text, |name, value| {
             let column = names.find(name, hint).unwrap_or_else(|| names.add(name));
             hint = column + 1;
             has_value.resize(names.list.len(), false);
             has_value[column] |= value != Value::Null;
+            if names.list.len() > max_columns { Err(TOO_MANY) } else { Ok(()) }
         });
-        if scanned.is_err() {
-            names.truncate(known); // reported as well; what it names may be rubbish
-            has_value.truncate(known);
-        }
-        if names.list.len() > max_columns {
-            return Ok(Err(ColumnsProblem::TooMany { limit: max_columns }));
+        match scanned {
+            Ok(()) => good += 1,
+            Err(TOO_MANY) => return Ok(Err(ColumnsProblem::TooMany { limit: max_columns })),
+            Err(invalid) => {
+                bad.count(invalid.reason());
+                names.truncate(known); // what it names may be rubbish
+                has_value.truncate(known);
+            }
         }
     }
-    if is_empty {
-        return Ok(Ok(None));
+    match bad {
+        Bad { first: Some(reason), lines } if good == 0 => {
+            return Ok(Err(ColumnsProblem::NoRow { lines, reason }));
+        }
+        Bad { first: None, .. } if good == 0 => return Ok(Ok(None)),
+        _ => {}
     }
     let objects = outer_names(&names.list);
     let list: Vec<String> = names
@@ -172,6 +192,22 @@ pub(crate) fn discover<R: io::Read>(
         .map(|(name, _)| name.clone())
         .collect();
     Ok(ColumnsProblem::find(&list, max_columns).map_or_else(|| Ok(Some(Names::new(list))), Err))
+}
+
+const TOO_MANY: Invalid = Invalid::TooLarge("more columns than the file may have");
+
+/// Lines that are no rows.
+#[derive(Default)]
+struct Bad {
+    lines: usize,
+    first: Option<RejectReason>,
+}
+
+impl Bad {
+    fn count(&mut self, reason: RejectReason) {
+        self.lines += 1;
+        self.first.get_or_insert(reason);
+    }
 }
 
 fn outer_names(names: &[String]) -> std::collections::HashSet<&str> {
@@ -206,15 +242,23 @@ fn slot(text: &str, value: Value, scratch: &mut String) -> Slot {
     }
 }
 
-fn defect(invalid: &Invalid, text: &str) -> Defect {
-    match *invalid {
-        Invalid::Nul(at) => Defect::nul(at, text.as_bytes()),
-        Invalid::Json(what, at) => Defect::new(
-            RejectReason::JsonInvalid,
-            format!("{what}, at byte {}", at + 1),
-            text.as_bytes(),
-        ),
+impl Invalid {
+    fn reason(&self) -> RejectReason {
+        match self {
+            Self::Nul(_) => RejectReason::RowHasNul,
+            Self::Json(..) => RejectReason::JsonInvalid,
+            Self::TooLarge(_) => RejectReason::RowTooLarge,
+        }
     }
+}
+
+fn defect(invalid: &Invalid, text: &str) -> Defect {
+    let words = match *invalid {
+        Invalid::Nul(at) => return Defect::nul(at, text.as_bytes()),
+        Invalid::Json(what, at) => format!("{what}, at byte {}", at + 1),
+        Invalid::TooLarge(what) => what.to_owned(),
+    };
+    Defect::new(invalid.reason(), words, text.as_bytes())
 }
 
 /// The lines of a stream that are not blank.

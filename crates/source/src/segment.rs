@@ -221,6 +221,11 @@ impl Object {
             version,
         };
         let head = object.head(options)?;
+        if object.compression != Compression::None
+            && let Some(what) = sniff::packed_twice(&head)
+        {
+            return Err(SourceError::Unsupported { object: object.name, what });
+        }
         if let Some(encoding) = sniff::foreign_encoding(&head) {
             return Err(SourceError::Encoding { object: object.name, encoding });
         }

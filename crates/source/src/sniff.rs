@@ -34,6 +34,11 @@ pub(crate) fn foreign(magic: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// What came out of a compressed file, if that has to be unpacked once more.
+pub(crate) fn packed_twice(head: &[u8]) -> Option<&'static str> {
+    foreign(head).or((compression(head) != Compression::None).then_some("compressed twice"))
+}
+
 /// The name of an encoding other than UTF-8, from its byte order mark.
 pub(crate) fn foreign_encoding(head: &[u8]) -> Option<&'static str> {
     match head {

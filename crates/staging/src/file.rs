@@ -114,7 +114,9 @@ fn write_incoming(
 fn move_into_place(incoming: &Path, path: &Path, durable: bool) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     create_folder(folder)?;
+    kill_points::at("staging.written");
     fs::rename(incoming, path)?;
+    kill_points::at("staging.moved");
     if durable {
         sync_folder(folder)?;
         // The folder itself may be new.

@@ -30,5 +30,6 @@ pub use error::StagingError;
 pub use file::{Hashed, hash as content_hash};
 pub use index::{Index, IndexBuilder, IndexEntry, InvalidIndex};
 pub use key::{InvalidKey, Key, ReportName};
+pub use purge::Found;
 pub use record::{InvalidRecord, Record, RejectRecord, WarningRecord, Writer, read};
 pub use staging::{Staging, Usage};

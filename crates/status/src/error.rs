@@ -3,9 +3,9 @@
 use std::{error::Error, time::Duration};
 
 use segue_model::RunId;
-use segue_store::StoreError;
+use segue_store::{StoreError, read::Removed};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
 
 /// How long to wait before asking again what could not be answered.
 const SOON: Duration = Duration::from_secs(1);
@@ -22,6 +22,19 @@ pub(crate) fn no_run(run: RunId) -> Status {
     let words = "there is no such run";
     let details = ErrorDetails::with_resource_info("segue.v1.Run", run.to_string(), "", words);
     Status::with_error_details(Code::NotFound, format!("{run}: {words}"), details)
+}
+
+/// What is asked for is not kept any more. Not `NOT_FOUND`, which says that there is no such run.
+pub(crate) fn removed(run: RunId, removed: Removed) -> Status {
+    let days = removed.after.as_secs() / 86_400;
+    let words = format!(
+        "the rows that reports of {run} told of, {} of them, are counted still, but were removed {days} days \
+         after the run had ended",
+        removed.rows
+    );
+    let violation = PreconditionViolation::new("REPORTS_REMOVED", run.to_string(), words.as_str());
+    let details = ErrorDetails::with_precondition_failure(vec![violation]);
+    Status::with_error_details(Code::FailedPrecondition, words, details)
 }
 
 /// The store did not answer, or holds what cannot be. What exactly is for the log.

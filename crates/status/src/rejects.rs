@@ -47,11 +47,15 @@ pub(crate) async fn rows(
     permit: OwnedSemaphorePermit,
 ) -> Result<impl Stream<Item = Result<v1::ListRejectsResponse, Status>> + Send + use<>, Status> {
     let found = reports(store, run, kind).await.map_err(|err| error::store(&err))?;
-    let Reports { groups, plan, retry_of } = found.ok_or_else(|| error::no_run(run))?;
+    let Reports { groups, plan, retry_of, removed } = found.ok_or_else(|| error::no_run(run))?;
+    if let Some(removed) = removed.filter(|removed| removed.rows > 0) {
+        return Err(error::removed(run, removed));
+    }
     // Without a row there is nothing to name a source of.
     let sources =
         if groups.is_empty() { Vec::new() } else { source_names(store, plan, retry_of).await? };
     let left = Left {
+        store: store.clone(),
         staging,
         kind,
         run,
@@ -67,6 +71,7 @@ pub(crate) async fn rows(
 
 /// What a stream still has to tell.
 struct Left {
+    store: Reader,
     staging: Staging,
     kind: ReportKind,
     run: RunId,
@@ -108,24 +113,35 @@ impl Left {
             })
         };
         let read = self.staging.off_thread(read).await;
-        read.map_err(ReportError::from).flatten().map_err(|err| {
-            let run = self.run;
-            tracing::error!(error = %error::chain(&err), run.id = %run, "a report cannot be read");
-            match &err {
-                ReportError::Gone(_) => Status::data_loss(format!(
-                    "a report of {run} is gone: its rows are counted, but nobody can tell them any more"
-                )),
-                ReportError::Name | ReportError::Record(..) => {
-                    Status::data_loss(format!("a report of {run} cannot be understood"))
-                }
-                ReportError::Staging(StagingError::Corrupt { .. }) => {
-                    Status::data_loss(format!("a report of {run} was damaged at rest"))
-                }
-                ReportError::Staging(_) => {
-                    error::unavailable("the reports cannot be read at the moment: try again")
-                }
+        match read.map_err(ReportError::from).flatten() {
+            Ok(rows) => Ok(rows),
+            Err(err) => Err(self.failed(&err).await),
+        }
+    }
+
+    async fn failed(&self, err: &ReportError) -> Status {
+        let run = self.run;
+        if matches!(err, ReportError::Gone(_))
+            && let Ok(Some(Reports { removed: Some(removed), .. })) =
+                reports(&self.store, run, self.kind).await
+        {
+            return error::removed(run, removed); // while they were read
+        }
+        tracing::error!(error = %error::chain(err), run.id = %run, "a report cannot be read");
+        match err {
+            ReportError::Gone(_) => Status::data_loss(format!(
+                "a report of {run} is gone: its rows are counted, but nobody can tell them any more"
+            )),
+            ReportError::Name | ReportError::Record(..) => {
+                Status::data_loss(format!("a report of {run} cannot be understood"))
             }
-        })
+            ReportError::Staging(StagingError::Corrupt { .. }) => {
+                Status::data_loss(format!("a report of {run} was damaged at rest"))
+            }
+            ReportError::Staging(_) => {
+                error::unavailable("the reports cannot be read at the moment: try again")
+            }
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 use crate::{StoreError, conn::Conn};
 
 /// The statements that make the schema of version n from that of version n - 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_init.sql"), include_str!("../migrations/0002_services.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_init.sql"),
+    include_str!("../migrations/0002_services.sql"),
+    include_str!("../migrations/0003_retention.sql"),
+];
 
 /// What connecting does about a schema that is not of the version which this program knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ mod runs;
 pub use batches::{BatchView, batches};
 pub use progress::{Progress, progress};
 pub use report::{Report, report};
-pub use reports::{ReportKind, Reports, reports};
+pub use reports::{Removed, ReportKind, Reports, reports};
 pub use runs::{Planned, RunPlace, RunsQuery, planned, run, runs, unfinished};
 
 pub(crate) use numbers::{BATCH_SUMS, REJECT_SUM, decode_counts};

@@ -4,12 +4,14 @@
 pub mod answers;
 pub mod batches;
 pub mod connections;
+pub mod dead;
 pub mod events;
 pub mod exports;
 pub mod jobs;
 pub mod lanes;
 pub mod leaders;
 pub mod requests;
+pub mod retention;
 pub mod retries;
 pub mod runs;
 pub mod workers;

@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         seed: 42,
         dedupe_memory: 64 << 20,
         scratch: std::env::temp_dir().join(format!("segue-speed-{}", std::process::id())),
+        batch_profiles: segue_model::MAX_BATCH_PROFILES,
         limit: None,
     };
     let mut tally = Tally::default();

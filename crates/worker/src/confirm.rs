@@ -102,12 +102,15 @@ impl<C: ControlPlane> Pass<'_, C> {
         }
         let cancelled = job.status == segue_klaviyo::JobStatus::Cancelled;
         let confirmed = self.attribute(wanted, &errors, failed, cancelled).await?;
+        kill_points::at("worker.rejects_written");
         match self.shared.control_plane.confirm(self.held.claim(), &confirmed).await? {
             Next::GoOn => {}
             Next::Stop => return Err(End::Verdict(Verdict::Passed { progress: true })),
         }
         self.progress = true;
+        kill_points::at("worker.confirmed");
         self.drop_staged(wanted).await?;
+        kill_points::at("worker.staged_dropped");
         Ok(())
     }
 
@@ -121,6 +124,7 @@ impl<C: ControlPlane> Pass<'_, C> {
             let result = self.call(Endpoint::ImportErrors, call).await?;
             let page = result.map_err(|err| end_of(&err))?.value;
             all.extend(page.items);
+            kill_points::at("worker.errors_page_read");
             match page.next {
                 Some(next) => cursor = Some(next),
                 None => return Ok(all),

@@ -10,10 +10,10 @@ mod error;
 mod lease;
 mod metrics;
 mod port;
-mod purge;
 pub mod read;
 mod remote;
 mod split;
+mod sweep;
 mod target;
 #[cfg(test)]
 mod testing;

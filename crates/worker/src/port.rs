@@ -2,7 +2,9 @@ use std::future::Future;
 
 use segue_model::{
     ClaimId, Endpoint, JobId, PermitId,
-    work::{Answer, Claimed, Confirmation, Next, PermitReply, Slots, StagedBatch, Verdict},
+    work::{
+        Answer, Claimed, Confirmation, Kept, Next, PermitReply, Slots, Spent, StagedBatch, Verdict,
+    },
 };
 
 use crate::PortError;
@@ -63,4 +65,7 @@ pub trait ControlPlane: Send + Sync + 'static {
         claim: ClaimId,
         verdict: Verdict,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Which staged objects nobody needs any more. Whoever asks removes them.
+    fn sweep(&self, kept: &[Kept]) -> impl Future<Output = Result<Vec<Spent>, PortError>> + Send;
 }

@@ -11,7 +11,7 @@ mod stage;
 
 use segue_klaviyo::ListId;
 use segue_model::{
-    FailReason, RunId,
+    FailReason, MAX_BATCH_PROFILES, RunId,
     work::{Next, ReadWork, Verdict},
 };
 use segue_profile::FieldStats;
@@ -78,13 +78,21 @@ async fn freeze<C: ControlPlane>(
     wanted: WantedPlan,
 ) -> Result<(ReadPlan, Segment), End> {
     let (sources, span) = (shared.settings.sources.clone(), Span::current());
+    let batch_profiles = Some(shared.settings.batch_profiles).filter(|it| *it < MAX_BATCH_PROFILES);
     let WantedPlan { sources: patterns, options, allow_live_flows, limit } = wanted;
     let look = tokio::task::spawn_blocking(move || {
         span.in_scope(|| {
             let segment = sources.open(&patterns)?;
             let mapping = infer_mapping(&segment, &options)?;
             let (rules_version, manifest) = (ReadPlan::RULES_VERSION, segment.manifest());
-            let plan = ReadPlan { rules_version, sources: patterns, manifest, mapping, limit };
+            let plan = ReadPlan {
+                rules_version,
+                sources: patterns,
+                manifest,
+                mapping,
+                limit,
+                batch_profiles,
+            };
             Ok::<_, PrepareError>((plan, segment))
         })
     });
@@ -99,7 +107,10 @@ async fn freeze<C: ControlPlane>(
     let json = Plan::Frozen(plan.clone()).to_json();
     let json = json.map_err(|err| End::Verdict(unreadable(words(&err))))?;
     match shared.control_plane.plan(held.claim(), &json).await? {
-        Next::GoOn => Ok((plan, segment)),
+        Next::GoOn => {
+            kill_points::at("worker.plan_frozen");
+            Ok((plan, segment))
+        }
         Next::Stop => Err(End::Verdict(Verdict::Retry)),
     }
 }
@@ -124,6 +135,7 @@ async fn read_segment<C: ControlPlane>(
             // A reader whose claim has ended may still be at work.
             scratch: shared.settings.scratch.join(held.claim().to_string()),
             limit: plan.limit,
+            batch_profiles: plan.batch_profiles.unwrap_or(MAX_BATCH_PROFILES),
         };
         let mut stage = Stage {
             staged: cuts,
@@ -145,11 +157,13 @@ async fn read_segment<C: ControlPlane>(
         })
     };
     while let Some(batch) = staged.recv().await {
+        kill_points::at("worker.batch_staged");
         // To leave drops the channel, which stops the reader.
         if shared.control_plane.stage(held.claim(), &batch).await? == Next::Stop {
             return Ok(Verdict::Retry);
         }
     }
+    kill_points::at("worker.segment_read");
     Ok(match reader.await {
         Ok(Ok(stats)) => Verdict::ReadDone { summary: summary(&stats) },
         Ok(Err(err)) => verdict_of(&err),

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use segue_model::{
     ClaimId, Endpoint, JobId, PermitId,
-    work::{Answer, Claimed, Confirmation, Next, PermitReply, Slots, StagedBatch, Verdict},
+    work::{
+        Answer, Claimed, Confirmation, Kept, Next, PermitReply, Slots, Spent, StagedBatch, Verdict,
+    },
 };
 use segue_proto::{
     Invalid, parsed,
@@ -277,5 +279,14 @@ where
         });
         answer.await?;
         Ok(())
+    }
+
+    /// Not repeated: the next time is soon enough.
+    async fn sweep(&self, kept: &[Kept]) -> Result<Vec<Spent>, PortError> {
+        let request = v1::SweepRequest { kept: kept.iter().map(v1::KeptObjects::from).collect() };
+        let answer =
+            within(LONG_CALL, request, |request| async { self.client().sweep(request).await });
+        let v1::SweepResponse { spent } = answer.await.map_err(failed)?;
+        spent.into_iter().map(|spent| spent.try_into().map_err(senseless)).collect()
     }
 }

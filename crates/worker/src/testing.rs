@@ -10,8 +10,10 @@ use std::{
 };
 
 use segue_model::{
-    ClaimId, Endpoint, Id, JobId, PermitId,
-    work::{Answer, Claimed, Confirmation, Next, PermitReply, Slots, StagedBatch, Verdict},
+    ClaimId, Endpoint, Id, JobId, MAX_BATCH_PROFILES, PermitId, RunId,
+    work::{
+        Answer, Claimed, Confirmation, Kept, Next, PermitReply, Slots, Spent, StagedBatch, Verdict,
+    },
 };
 use segue_source::SourceError;
 use segue_staging::Staging;
@@ -34,6 +36,10 @@ pub(crate) struct Scripted {
     pub(crate) wanted: Mutex<Vec<JobId>>,
     pub(crate) permits: Mutex<VecDeque<PermitReply>>,
     pub(crate) answers: Mutex<Vec<Answer>>,
+    /// Runs that are over: nothing of them is needed.
+    pub(crate) over: Mutex<Vec<RunId>>,
+    /// What it was asked about.
+    pub(crate) kept: Mutex<Vec<Vec<Kept>>>,
 }
 
 const LEASE: Duration = Duration::from_secs(5);
@@ -52,9 +58,10 @@ pub(crate) fn shared(port: Scripted) -> (TempDir, Shared<Scripted>) {
         lease: LEASE,
         sources: Sources::Below(folder.path().to_owned()),
         dedupe_memory: 1 << 20,
+        batch_profiles: MAX_BATCH_PROFILES,
         scratch: folder.path().join("scratch"),
         rereadable: false,
-        keep_staged: None,
+        sweep_each: None,
         continue_trace: None,
     };
     let shared = Shared {
@@ -109,5 +116,16 @@ impl ControlPlane for Scripted {
 
     async fn finish(&self, _: ClaimId, _: Verdict) -> Result<(), PortError> {
         Err(unscripted())
+    }
+
+    async fn sweep(&self, kept: &[Kept]) -> Result<Vec<Spent>, PortError> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept.to_vec());
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let spent = |kept: &Kept| Spent {
+            run: kept.run,
+            batches: kept.batches.clone(),
+            reports: kept.reports.clone(),
+        };
+        Ok(kept.iter().filter(|kept| over.contains(&kept.run)).map(spent).collect())
     }
 }

@@ -179,7 +179,9 @@ impl<C: ControlPlane> Upload<'_, C> {
         let Self { shared, work, .. } = self;
         metrics::uploaded(begun.elapsed(), bytes, self.kept.len() as u64);
         tracing::debug!(batch = work.batch.0, sent = self.kept.len(), "batch accepted");
+        kill_points::at("worker.accepted");
         shared.delete(Key::Body { run: work.run, hash: work.hash }).await?;
+        kill_points::at("worker.body_deleted");
         Ok(None)
     }
 
@@ -289,6 +291,7 @@ impl<C: ControlPlane> Upload<'_, C> {
         let halves = [Half::cut(self, left), Half::cut(self, right)];
         let children = split::stage(self.shared, self.work.run, halves).await?;
         let refused = self.rejects().await?;
+        kill_points::at("worker.split_staged");
         Ok(After::End(Verdict::Split { children, refused }))
     }
 

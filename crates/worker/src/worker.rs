@@ -21,9 +21,9 @@ use crate::{
     ControlPlane, PortError, confirm,
     error::{Failure, words},
     lease::{Held, Leases},
-    metrics, purge,
+    metrics,
     read::{self, Readers, Sources},
-    upload,
+    sweep, upload,
 };
 
 /// What one worker may use.
@@ -41,14 +41,16 @@ pub struct Settings {
     pub sources: Sources,
     /// Bytes for remembering identities while a segment is read: for each of them.
     pub dedupe_memory: usize,
+    /// Profiles in a batch, at most; [`MAX_BATCH_PROFILES`](segue_model::MAX_BATCH_PROFILES) is the most that it can be.
+    /// A plan keeps what it was when the plan was frozen.
+    pub batch_profiles: usize,
     /// A folder for what does not fit into memory while a segment is read.
     pub scratch: PathBuf,
     /// The segment can be read again as long as the run lives, by whoever has the staging. Otherwise what
     /// is read of it is on the disk for good before the control-plane is told.
     pub rereadable: bool,
-    /// Bodies and indexes of runs that were not written to for so long are deleted: longer than a run may
-    /// take and may be sent again after its end, both together. `None`: somebody else sees to it.
-    pub keep_staged: Option<Duration>,
+    /// How often staging is looked through for what nobody needs any more. `None`: somebody else sees to it.
+    pub sweep_each: Option<Duration>,
     /// Makes a span part of the trace that a `traceparent` names.
     pub continue_trace: Option<fn(&Span, &str)>,
 }
@@ -118,7 +120,7 @@ impl<C: ControlPlane, Q: Queue + Clone> Worker<C, Q> {
             refused = worker.leases.keep(&worker.shared.control_plane, &worker.id, capacity) => {
                 Err(refused)
             }
-            () = purge::regularly(&worker.shared.staging, worker.shared.settings.keep_staged) => Ok(()),
+            () = sweep::regularly(&worker.shared) => Ok(()),
             () = work => Ok(()),
         }
     }
@@ -180,6 +182,7 @@ impl<C: ControlPlane, Q: Queue + Clone> Worker<C, Q> {
 
     /// Claims a job, acknowledges its message, and works on it.
     async fn claim_and_work(&self, job: Job, receipt: Q::Receipt, soft: &CancellationToken) {
+        kill_points::at("worker.job_received");
         let asked = Instant::now();
         let claimed = self.shared.control_plane.claim(job.id, job.attempt).await;
         let claimed = match claimed {
@@ -191,10 +194,12 @@ impl<C: ControlPlane, Q: Queue + Clone> Worker<C, Q> {
                 return;
             }
         };
+        kill_points::at("worker.claimed");
         if let Err(err) = receipt.ack().await {
             // It will be delivered again, and the claim will be refused.
             tracing::warn!(error = %err, "message was not acknowledged");
         }
+        kill_points::at("worker.job_acknowledged");
         let Some(Claimed { claim, work }) = claimed else { return };
         Span::current().record("claim.id", tracing::field::display(claim));
         let held = self.leases.hold(claim, asked);
@@ -219,9 +224,11 @@ impl<C: ControlPlane, Q: Queue + Clone> Worker<C, Q> {
             }
         };
         metrics::job_ended(job.kind, metrics::name_of(&verdict));
+        kill_points::at("worker.worked");
         if let Err(err) = self.shared.control_plane.finish(claim, verdict).await {
             note_port(&err);
         }
+        kill_points::at("worker.finished");
     }
 
     /// `None`: the claim has ended together with the last answer.
@@ -303,10 +310,13 @@ impl<C: ControlPlane> Shared<C> {
             PermitReply::Later(wait) => return Ok(Err(NoCall::Later(wait))),
             PermitReply::Stop => return Ok(Err(NoCall::Stop)),
         };
+        kill_points::at("worker.permitted");
         let result = call(Instant::now()).await;
+        kill_points::at("worker.answered");
         let answer = answer(&result);
         metrics::request(endpoint, &answer);
         self.control_plane.answer(permit, &answer).await?;
+        kill_points::at("worker.answer_recorded");
         Ok(Ok(result))
     }
 

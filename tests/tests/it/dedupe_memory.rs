@@ -66,6 +66,7 @@ fn cut(segment: &Segment, mapping: &Mapping, memory: usize, scratch: &Path) -> (
         seed: 7,
         dedupe_memory: memory,
         scratch: scratch.to_owned(),
+        batch_profiles: segue_model::MAX_BATCH_PROFILES,
         limit: None,
     };
     let mut watch = Watch { batches: Batches::default(), scratch, spilled: false };

@@ -24,6 +24,8 @@ const PORTS: [&str; 7] = [
 ];
 /// They do not know each other either; only the binary knows them all.
 const SERVICES: [&str; 3] = ["segue-control-plane", "segue-worker", "segue-status"];
+/// Where tests may kill whoever comes by; nothing in any other build.
+const KILL_POINTS: [&str; 1] = ["kill-points"];
 /// Around every service; knows nothing of Segue.
 const MAINS: [&str; 1] = ["segue-service"];
 
@@ -48,7 +50,8 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 fn ours(dependencies: &BTreeSet<String>) -> BTreeSet<&str> {
-    let ours = |name: &&str| name.starts_with("segue") || *name == "klaviyo-sim";
+    let ours =
+        |name: &&str| name.starts_with("segue") || ["klaviyo-sim", "kill-points"].contains(name);
     dependencies.iter().map(String::as_str).filter(ours).collect()
 }
 
@@ -66,7 +69,7 @@ fn crates_depend_only_on_what_lies_below_them() {
         let forbidden: Vec<_> = found.difference(allowed).collect();
         assert!(forbidden.is_empty(), "{name} must not depend on {forbidden:?}");
     };
-    for alone in BASE.into_iter().chain(MAINS) {
+    for alone in BASE.into_iter().chain(MAINS).chain(KILL_POINTS) {
         check(alone, &BTreeSet::new());
     }
     for contract in CONTRACT {
@@ -75,10 +78,10 @@ fn crates_depend_only_on_what_lies_below_them() {
     for port in PORTS {
         // Only the queue sends messages.
         let contract: &[&str] = if port == "segue-queue" { &CONTRACT } else { &[] };
-        check(port, &set(&[&BASE, contract]));
+        check(port, &set(&[&BASE, &KILL_POINTS, contract]));
     }
     for service in SERVICES {
-        check(service, &set(&[&BASE, &CONTRACT, &PORTS]));
+        check(service, &set(&[&BASE, &KILL_POINTS, &CONTRACT, &PORTS]));
     }
     let unknown: Vec<_> = all.keys().filter(|name| !seen.contains(name.as_str())).collect();
     assert!(unknown.is_empty(), "say where these belong: {unknown:?}");

@@ -1,6 +1,7 @@
 //! Segue from outside: end to end, and against contracts that others wrote.
 #![expect(clippy::unwrap_used, reason = "in the helpers of tests a panic is the failure")]
 
+mod chaos;
 mod client_contract;
 mod contract;
 mod dedupe_memory;
@@ -18,13 +19,21 @@ mod faults_network;
 mod faults_refusals;
 mod faults_source;
 mod faults_unknowns;
-mod harness;
+mod fuzz_corpus;
+mod golden;
 mod http;
 mod layering;
+#[allow(unreachable_pub, reason = "the fuzzer is another crate")]
+#[path = "../../fuzz/src/oracles/mod.rs"]
+mod oracles;
+mod reasons;
 mod resume;
 mod services_clients;
+mod services_dead;
 mod services_faults;
 mod services_same;
 mod services_start;
 mod services_traces;
 mod worker_plans;
+
+use segue_tests::harness;

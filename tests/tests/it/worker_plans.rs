@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, sync::Mutex, time::Duration};
 
 use klaviyo_sim::{AccountConfig, Endpoint, Faults, FlowConfig, KeyConfig};
 use segue_control_plane::Settings;
-use segue_model::{FailReason, RejectReason, RunId, RunState};
+use segue_model::{FailReason, Id, RejectReason, RunId, RunState};
 use segue_staging::{Index, Key, Record, read as read_records};
 use segue_store::read::Report;
 use serde_json::{Value, json};
@@ -227,9 +227,18 @@ fn plan_of_another_version_fails_the_run() {
 
 /// A run that was cancelled with all its batches staged and none sent, and the plan that sends them.
 fn left_behind(sim: &Sim, workers: &Workers, people: &People) -> (RunId, Value) {
+    left_behind_with(sim, workers, people, |_| {})
+}
+
+fn left_behind_with(
+    sim: &Sim,
+    workers: &Workers,
+    people: &People,
+    change: impl FnOnce(&mut segue_control_plane::NewRun),
+) -> (RunId, Value) {
     workers.source("a.csv", people.csv());
     let reader = workers.worker(|settings| settings.upload_slots = 0);
-    let run = workers.start(&wanted(&["a.csv"]));
+    let run = workers.start_with(&wanted(&["a.csv"]), change);
     workers.wait_until(run, "all is read", |progress| progress.read_done);
     workers.cancel(run);
     let report = workers.ended(run);
@@ -381,25 +390,85 @@ fn every_job_of_a_run_continues_the_trace_that_began_it() {
     assert!(traces.len() >= 3 && traces.iter().all(|trace| trace == TRACE), "{traces:?}");
 }
 
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A worker that looks all the time for what nobody needs any more.
+fn sweeping(settings: &mut segue_worker::Settings) {
+    settings.sweep_each = Some(Duration::from_millis(20));
+}
+
+/// Whoever sweeps has looked once more, and left this there.
+fn stays(workers: &Workers, is: impl Fn() -> bool, what: &str) {
+    let probe = workers.folder.path().join("shared/incoming/old");
+    fs::write(&probe, "half").unwrap();
+    let file = fs::File::open(&probe).unwrap();
+    let written = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(written - 2 * HOUR).unwrap();
+    wait_for("a file that was never finished is removed", || (!probe.exists()).then_some(()));
+    assert!(is(), "{what}");
+}
+
 #[test]
-fn staging_of_runs_that_ended_long_ago_is_deleted_when_a_worker_starts() {
+fn what_a_run_left_undelivered_is_removed_a_day_after_its_end() {
     let sim = Sim::free();
     let workers = workers(&sim);
-    let (old, _) = left_behind(&sim, &workers, &People::good(2));
+    let of_export = |new: &mut segue_control_plane::NewRun| {
+        new.origin.export = Some(Id::from_uuid(uuid::Uuid::from_u128(1)));
+    };
+    let (old, _) = left_behind_with(&sim, &workers, &People::good(2), of_export);
     let place = workers.folder.path().join("shared/staging").join(old.to_string());
-    let day = Duration::from_hours(24);
-    let mut paths: Vec<_> =
-        fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.push(place.clone());
-    for path in &paths {
-        let file = fs::File::open(path).unwrap();
-        let now = file.metadata().unwrap().modified().unwrap();
-        file.set_modified(now - 3 * day).unwrap();
-    }
-    let _keeps = workers.worker(|settings| settings.keep_staged = Some(4 * day));
+    let lost = Key::Index { run: old, hash: segue_model::ContentHash(7) };
+    workers.staging().put(&lost, bytes::Bytes::from_static(b"of a claim that was lost")).unwrap();
+    let _sweeps = workers.worker(sweeping);
+    stays(&workers, || workers.staged(old).len() == 3, "it has only just ended");
+    workers.clock.advance(2 * HOUR);
+    wait_for("what nobody named is removed", || (workers.staged(old).len() == 2).then_some(()));
+    workers.clock.advance(21 * HOUR);
+    stays(&workers, || workers.staged(old).len() == 2, "it can be sent again");
+    workers.clock.advance(2 * HOUR);
+    wait_for("the batches are removed", || (!place.exists()).then_some(()));
+}
+
+#[test]
+fn reports_are_removed_30_days_after_the_end_and_a_crash_leaves_nothing_for_longer() {
+    let sim = Sim::free();
+    let workers = workers(&sim);
+    workers.source("a.csv", "email\nnobody\nann@example.com\n");
+    let first = workers.worker(sweeping);
     let run = workers.start(&wanted(&["a.csv"]));
-    assert_eq!(workers.ended(run).state, RunState::Succeeded);
-    assert!(place.exists());
-    let _purges = workers.worker(|settings| settings.keep_staged = Some(2 * day));
-    wait_for("the old run's batches are deleted", || (!place.exists()).then_some(()));
+    let report = workers.ended(run);
+    assert_eq!(report.state, RunState::CompletedWithRejects);
+    let named: Key = report.reject_reports[0].parse().unwrap();
+    let of_lost_claim = Key::Rejects { run, name: "0-refused-lost".parse().unwrap() };
+    let unknown = Key::Index {
+        run: Id::from_uuid(uuid::Uuid::from_u128(7)),
+        hash: segue_model::ContentHash(7),
+    };
+    let staging = workers.staging();
+    for key in [&of_lost_claim, &unknown] {
+        staging.put(key, bytes::Bytes::from_static(b"left by a crash")).unwrap();
+    }
+    let is_there = |key: &Key| staging.get(key).unwrap().is_some();
+    let all = || [&named, &of_lost_claim, &unknown].into_iter().all(is_there);
+    stays(&workers, all, "it has only just ended");
+    workers.clock.advance(2 * HOUR);
+    wait_for("what nobody named is removed", || (!is_there(&of_lost_claim)).then_some(()));
+    workers.clock.advance(29 * 24 * HOUR);
+    stays(&workers, || is_there(&named), "they can be told still");
+    workers.clock.advance(24 * HOUR);
+    wait_for("the reports are removed", || (!is_there(&named)).then_some(()));
+    let after = workers.report(run);
+    assert_eq!((after.counts, after.reject_reports.len()), (report.counts, 0));
+
+    // Nobody knows by the store's clock how old it is.
+    assert!(is_there(&unknown));
+    let folder = workers.folder.path().join("shared/staging").join(unknown.run().to_string());
+    for path in [workers.folder.path().join("shared").join(unknown.to_string()), folder.clone()] {
+        let file = fs::File::open(path).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(written - 25 * HOUR).unwrap();
+    }
+    wait_for("what is of no run is removed", || (!folder.exists()).then_some(()));
+    first.stop.soft.cancel();
+    workers.wait_for_end(first);
 }

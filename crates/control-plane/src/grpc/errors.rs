@@ -14,6 +14,7 @@ fn resource_type(thing: Thing) -> &'static str {
         Thing::Connection => "segue.v1.Connection",
         Thing::Export => "segue.v1.Export",
         Thing::Run => "segue.v1.Run",
+        Thing::DeadJob => "segue.v1.DeadJob",
     }
 }
 

@@ -8,7 +8,7 @@ use segue_proto::{
         AnswerRequest, AnswerResponse, ClaimRequest, ClaimResponse, ConfirmRequest,
         ConfirmResponse, FinishRequest, FinishResponse, Next, PermitRequest, PermitResponse,
         PlanRequest, PlanResponse, RenewRequest, RenewResponse, StageRequest, StageResponse,
-        worker_service_server::WorkerService,
+        SweepRequest, SweepResponse, worker_service_server::WorkerService,
     },
     work::counted,
 };
@@ -128,5 +128,17 @@ impl WorkerService for Workers {
         let verdict = need("verdict", verdict)?.try_into().map_err(wrong)?;
         self.0.finish(claim, verdict).await.map_err(status)?;
         Ok(Response::new(FinishResponse {}))
+    }
+
+    async fn sweep(
+        &self,
+        request: Request<SweepRequest>,
+    ) -> Result<Response<SweepResponse>, Status> {
+        let kept = request.into_inner().kept.into_iter();
+        let kept =
+            kept.map(|kept| kept.try_into().map_err(|err: Invalid| wrong(err.within("kept"))));
+        let kept = kept.collect::<Result<Vec<_>, _>>()?;
+        let spent = self.0.spent(&kept).await.map_err(status)?;
+        Ok(Response::new(SweepResponse { spent: spent.into_iter().map(Into::into).collect() }))
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod claims;
 mod crowd;
+mod dead;
 mod dispatch;
 mod endings;
 mod events;
@@ -10,6 +11,7 @@ mod leader;
 mod permits;
 mod remote;
 mod resume;
+mod retention;
 mod turns;
 mod walk;
 

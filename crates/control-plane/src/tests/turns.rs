@@ -3,17 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use segue_model::JobId;
-use segue_queue::{DeadJob, DeadJobs, Death, MemoryQueue, Queue, QueueError};
 use segue_store::{
     Store, on_both_engines,
     test_util::{Engine, TestDatabase},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    ACCOUNT, Arc, Claimed, ControlPlane, Duration, Endpoint, Heard, Job, JobKind, KeyRing, LEASE,
+    ACCOUNT, Arc, Claimed, ControlPlane, Endpoint, Heard, Job, JobKind, KeyRing, LEASE,
     ManualClock, Micros, NewRun, Next, Origin, PermitReply, RunId, SECOND, Settings, Slots,
-    UndeliveredReason, Verdict, World, accepted, new_run, read_done, run_id, settings, staged,
+    UndeliveredReason, Verdict, accepted, new_run, read_done, run_id, settings, staged,
 };
 
 const OTHER: &str = "XyZ789";
@@ -287,76 +285,4 @@ on_both_engines!(
     two_dispatchers_announce_and_each_job_is_claimed_once,
     jobs_belong_to_the_trace_of_the_run_that_wants_them,
     claim_that_is_good_is_not_released_whatever_was_listed,
-    job_whose_message_died_is_announced_again_and_its_batch_given_up_after_an_hour,
-    job_in_other_hands_is_not_dead,
 );
-
-/// One dead job, then none.
-struct Grave(std::sync::Mutex<Option<DeadJob>>);
-
-impl DeadJobs for Grave {
-    type Receipt = <MemoryQueue as Queue>::Receipt;
-
-    async fn receive_dead(&self) -> Result<(DeadJob, Self::Receipt), QueueError> {
-        let Some(dead) = self.0.lock().unwrap().take() else {
-            return std::future::pending().await;
-        };
-        // A receipt of whatever queue serves.
-        let queue = MemoryQueue::default();
-        let id = super::Id::from_uuid(super::Uuid::now_v7());
-        let job = Job { id, attempt: 1, kind: JobKind::Read, run: None, trace: None };
-        queue.publish(job).await?;
-        let (_, receipt) = queue.receive(JobKind::Read).await?;
-        Ok((dead, receipt))
-    }
-}
-
-async fn job_whose_message_died_is_announced_again_and_its_batch_given_up_after_an_hour(
-    engine: Engine,
-) {
-    let world = World::new(engine).await;
-    let run = world.start(1).await;
-    world.read(0..1).await;
-    let job = world.announced().await.remove(0);
-    let dead = |job: &Job| DeadJob {
-        id: Some(job.id),
-        attempt: Some(job.attempt),
-        death: Death::Unreadable { words: "no".to_owned() },
-    };
-    let (grave, stop) = (Grave(Some(dead(&job)).into()), CancellationToken::new());
-    let burying = tokio::spawn({
-        let (cp, stop) = (world.cp.clone(), stop.clone());
-        async move { cp.bury(&grave, &stop).await }
-    });
-    let again = loop {
-        world.clock.advance(SECOND);
-        // Until the dead one is taken up the message counts as lost, and is announced again as it was.
-        if let Some(job) = world.announced().await.pop().filter(|job| job.attempt > 1) {
-            break job;
-        }
-        tokio::task::yield_now().await;
-    };
-    assert_eq!((again.id, again.attempt), (job.id, 2));
-    stop.cancel();
-    burying.await.unwrap().unwrap();
-    // The same message once more changes nothing: the job is another attempt by now.
-    world.cp.dead_job(job.id, Some(job.attempt), "no").await.unwrap();
-    world.clock.advance(Duration::from_mins(59));
-    world.cp.dead_job(again.id, Some(again.attempt), "no").await.unwrap();
-    world.clock.advance(Duration::from_mins(2));
-    let last = world.announced().await.remove(0);
-    assert_eq!(last.attempt, 3);
-    world.cp.dead_job(last.id, None, "no").await.unwrap();
-    let report = world.report(run).await;
-    assert_eq!(report.undelivered, [("gave_up".to_owned(), 10)].into());
-    assert!(report.state.is_terminal());
-}
-
-async fn job_in_other_hands_is_not_dead(engine: Engine) {
-    let world = World::new(engine).await;
-    world.start(1).await;
-    let job = world.announced().await.remove(0);
-    let claimed = world.cp.claim(job.id, job.attempt).await.unwrap().unwrap();
-    world.cp.dead_job(job.id, None, "no").await.unwrap();
-    assert!(world.renew(&[claimed.claim]).await.is_empty());
-}

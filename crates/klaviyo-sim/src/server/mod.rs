@@ -9,7 +9,7 @@ mod respond;
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, request};
+use http::{Request, Response, StatusCode, header::AUTHORIZATION, request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -126,8 +126,12 @@ impl Call {
         }
         let (fault, slow) = {
             let mut faults = self.shared.faults();
-            let fault = self.endpoint.map_or(Fault::None, |endpoint| faults.draw(endpoint));
-            (fault, Duration::from_millis(faults.get().slow_ms))
+            if faults.concerns(self.head.headers.get(AUTHORIZATION)) {
+                let fault = self.endpoint.map_or(Fault::None, |endpoint| faults.draw(endpoint));
+                (fault, Duration::from_millis(faults.get().slow_ms))
+            } else {
+                (Fault::None, Duration::ZERO)
+            }
         };
         let entered = self.enter(&route, &fault);
         if fault == Fault::Reset {

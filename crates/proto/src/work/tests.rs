@@ -7,8 +7,8 @@ use segue_model::{
     BatchNo, ContentHash, FailReason, Id, Kind, Micros, RejectReason, UndeliveredReason,
     work::{
         Acceptance, Answer, Child, Claimed, ConfirmWork, Confirmation, Credentials, Job, JobKind,
-        KnownBatch, Next, PermitReply, ReadWork, Rejects, Slots, StagedBatch, UploadWork, Verdict,
-        WantedJob, Work,
+        Kept, KnownBatch, Next, PermitReply, ReadWork, Rejects, Slots, Spent, StagedBatch,
+        UploadWork, Verdict, WantedJob, Work,
     },
 };
 use uuid::Uuid;
@@ -191,6 +191,14 @@ fn job() -> impl Strategy<Value = Job> {
         .prop_map(|(id, attempt, kind, run)| Job { id, attempt, kind, run, trace: None })
 }
 
+fn hashes() -> impl Strategy<Value = Vec<ContentHash>> {
+    collection::vec(hash(), 0..4)
+}
+
+fn names() -> impl Strategy<Value = Vec<String>> {
+    collection::vec(text(), 0..4)
+}
+
 proptest! {
     #[test]
     fn what_a_claim_returns_comes_through(claimed in claimed()) {
@@ -229,6 +237,17 @@ proptest! {
     fn confirmations_come_through(confirmed in confirmation()) {
         let wire = v1::Confirmation::from(&confirmed);
         prop_assert_eq!(Confirmation::try_from(wire).unwrap(), confirmed);
+    }
+
+    #[test]
+    fn what_is_kept_and_what_is_spent_comes_through(
+        (run, batches, reports, age) in (id(), hashes(), names(), wait())
+    ) {
+        let spent = Spent { run, batches: batches.clone(), reports: reports.clone() };
+        let wire = v1::SpentObjects::from(spent.clone());
+        prop_assert_eq!(Spent::try_from(wire).unwrap(), spent);
+        let kept = Kept { run, batches, reports, age };
+        prop_assert_eq!(Kept::try_from(v1::KeptObjects::from(&kept)).unwrap(), kept);
     }
 
     #[test]

@@ -163,7 +163,13 @@ impl Publisher {
         let properties = properties.clone();
         let publish =
             channel.basic_publish((*exchange).into(), (*key).into(), options, body, properties);
-        let confirmation = async { publish.await?.await }.await;
+        let confirmation = async {
+            let sent = publish.await?;
+            kill_points::at("queue.published");
+            sent.await
+        };
+        let confirmation = confirmation.await;
+        kill_points::at("queue.confirmed");
         let not_kept =
             |problem: String| QueueError::NotKept { broker: self.broker.label.clone(), problem };
         match confirmation {

@@ -4,10 +4,14 @@
 use std::time::Duration;
 
 use lapin::{
-    Channel, Connection, ConnectionProperties,
-    options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions},
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{
+        BasicGetOptions, BasicNackOptions, BasicPublishOptions, ExchangeDeleteOptions,
+        QueueDeclareOptions, QueueDeleteOptions,
+    },
     types::FieldTable,
 };
+use segue_model::work::JobKind;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
@@ -52,6 +56,25 @@ async fn connect() -> Connection {
 /// A channel as any other program would have it.
 pub async fn channel() -> Channel {
     connect().await.create_channel().await.unwrap()
+}
+
+/// Publishes to the jobs of a prefix what nobody can read.
+pub async fn publish_garbage(prefix: &str, kind: JobKind, body: &[u8]) {
+    let (exchange, channel) = (Names::new(prefix.to_owned(), 0).jobs(), channel().await);
+    let options = BasicPublishOptions::default();
+    let properties = BasicProperties::default();
+    let sent =
+        channel.basic_publish(exchange.into(), kind.name().into(), options, body, properties);
+    sent.await.unwrap().await.unwrap();
+}
+
+/// Lets the next message of a kind die, as if it had been delivered too often. `false`: none is there.
+pub async fn kill_job(prefix: &str, kind: JobKind) -> bool {
+    let (name, channel) = (Names::new(prefix.to_owned(), 0).jobs_of(kind), channel().await);
+    let got = channel.basic_get(name.into(), BasicGetOptions::default()).await.unwrap();
+    let Some(got) = got else { return false };
+    // The broker puts it where dead letters of the queue go.
+    got.delivery.nack(BasicNackOptions { requeue: false, ..Default::default() }).await.unwrap()
 }
 
 /// How many messages wait in a queue that exists. Messages that are out with somebody do not count.

@@ -195,8 +195,15 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A misspelled field would be ignored otherwise.
+    /// A misspelled field would be ignored otherwise, and of a field under both of its names one.
     fn only(&self, names: &[&str]) -> Result<(), Words> {
+        let twice = |name: &&&str| {
+            let other = camel(name);
+            other != **name && self.object.contains_key(**name) && self.object.contains_key(&other)
+        };
+        if let Some(name) = names.iter().find(twice) {
+            return Err(format!("{}.{name} is given under two names", self.of));
+        }
         let known = |key: &str| names.iter().any(|name| key == *name || key == camel(name));
         if self.object.keys().all(|key| known(key)) {
             Ok(())
@@ -273,6 +280,19 @@ mod tests {
         let body =
             format!(r#"{{"schema":1,"startRun":{{"exportId":"{EXPORT}","requestId":"r-1"}}}}"#);
         assert_eq!(command(&raw("run.start", Some(JSON), body)), Ok(start()));
+    }
+
+    #[test]
+    fn field_under_two_names_is_no_choice_between_them() {
+        let other = EXPORT.replace('7', "8");
+        let ids = format!(r#""export_id": "{EXPORT}", "exportId": "{other}", "request_id": "r-1""#);
+        let one = format!(r#"{{"export_id": "{EXPORT}", "request_id": "r-1"}}"#);
+        let both = format!(r#"{{"schema": 1, "start_run": {one}, "startRun": {one}}}"#);
+        for body in [json(&format!("{{{ids}}}")), both] {
+            let malformed = malformed("run.start", Some(JSON), &body);
+            assert!(malformed.words.contains("two names"), "{malformed}");
+            assert_eq!(malformed.request_id.as_deref(), Some("r-1"));
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use prost::Message as _;
+use ring::digest::{SHA256, digest};
 use segue_model::{
     JobId, RunId,
     work::{Job, JobKind},
@@ -30,15 +31,15 @@ pub(crate) fn encode_job(job: &Job) -> Vec<u8> {
 pub(crate) fn decode_job(body: &[u8], trace: Option<String>) -> Result<Job, DeadJob> {
     let Ok(message) = v1::Job::decode(body) else {
         let words = "it is not the message Job of segue.v1".to_owned();
-        return Err(DeadJob { id: None, attempt: None, death: Death::Unreadable { words } });
+        return Err(dead(body, None, None, Death::Unreadable { words }));
     };
     let id = message.job_id.parse::<JobId>().ok();
-    let dead = |death| DeadJob { id, attempt: Some(message.attempt), death };
-    let unreadable = |words: &str| dead(Death::Unreadable { words: words.to_owned() });
+    let died = |death| dead(body, id, Some(message.attempt), death);
+    let unreadable = |words: &str| died(Death::Unreadable { words: words.to_owned() });
     match message.schema {
         SCHEMA => {}
         0 => return Err(unreadable("schema is missing")),
-        schema => return Err(dead(Death::UnknownSchema { schema })),
+        schema => return Err(died(Death::UnknownSchema { schema })),
     }
     let kind = match message.kind() {
         v1::JobKind::Unspecified => return Err(unreadable("kind is missing or unknown")),
@@ -57,11 +58,16 @@ pub(crate) fn decode_job(body: &[u8], trace: Option<String>) -> Result<Job, Dead
 /// A message that was put aside. One that can be read was put aside by the broker.
 pub(crate) fn decode_dead(body: &[u8]) -> DeadJob {
     match decode_job(body, None) {
-        Ok(Job { id, attempt, .. }) => {
-            DeadJob { id: Some(id), attempt: Some(attempt), death: Death::Deliveries }
-        }
+        Ok(Job { id, attempt, .. }) => dead(body, Some(id), Some(attempt), Death::Deliveries),
         Err(dead) => dead,
     }
+}
+
+fn dead(body: &[u8], id: Option<JobId>, attempt: Option<u32>, death: Death) -> DeadJob {
+    let digest = digest(&SHA256, body);
+    let hex = |hex, byte| format!("{hex}{byte:02x}");
+    let sha256 = digest.as_ref().iter().fold(String::new(), hex);
+    DeadJob { id, attempt, death, bytes: body.len() as u64, sha256 }
 }
 
 #[cfg(test)]
@@ -121,6 +127,10 @@ mod tests {
     fn readable_dead_job_died_of_its_deliveries() {
         let dead = decode_dead(&encode_job(&job(JobKind::Read, None)));
         assert_eq!(dead.death, Death::Deliveries);
-        assert_eq!(decode_dead(b"\xff").id, None);
+        let garbage = decode_dead(b"abc");
+        assert_eq!((garbage.id, garbage.attempt, garbage.bytes), (None, None, 3));
+        // Of FIPS 180-4.
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(garbage.sha256, known);
     }
 }

@@ -1,4 +1,4 @@
-//! What can be typed after `segue connections|exports|runs`.
+//! What can be typed after `segue connections|exports|runs|jobs`.
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, not Markdown")]
 
 use std::path::PathBuf;
@@ -221,5 +221,42 @@ pub(super) enum Runs {
         /// Fields that were left out, in place of rows that were not delivered.
         #[arg(long)]
         warnings: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobsArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: Jobs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Jobs {
+    /// Jobs whose messages no worker could take.
+    Dead {
+        #[command(subcommand)]
+        command: DeadJobs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadJobs {
+    /// Show them: which run, which batch, why, and when the job is announced again by itself.
+    List {
+        /// Only those of this run.
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+    },
+    /// Announce the job again, now.
+    Requeue {
+        #[arg(value_name = "DEAD_JOB")]
+        dead_job: String,
+    },
+    /// Give up what the job was for: its batch stays undelivered, and a run that was not read fails.
+    Drop {
+        #[arg(value_name = "DEAD_JOB")]
+        dead_job: String,
     },
 }

@@ -29,6 +29,7 @@ pub(super) async fn run(
         seed: uuid::Uuid::now_v7().as_u64_pair().1,
         dedupe_memory: args.dedupe_memory,
         scratch: embedded_scratch(embedded),
+        batch_profiles: segue_model::MAX_BATCH_PROFILES,
         limit: args.limit,
     };
     let read = move || {

@@ -17,8 +17,6 @@ use tokio::task::JoinSet;
 
 /// Segments that one worker reads at a time: each has the memory for its identities to itself.
 pub(super) const READ_SLOTS: usize = 2;
-/// Longer than a run may take (24 h) and may be retried after its end (24 h).
-pub(super) const KEEP_STAGED: Duration = Duration::from_hours(50);
 
 /// All that a service does at a time. The first that fails ends the service.
 #[derive(Debug)]
@@ -113,7 +111,8 @@ pub(super) async fn people(
         .reflect(segue_proto::DESCRIPTORS)?
         .add(grpc::connection_service(Arc::clone(control_plane)))
         .add(grpc::export_service(Arc::clone(control_plane)))
-        .add(grpc::run_service(Arc::clone(control_plane))))
+        .add(grpc::run_service(Arc::clone(control_plane)))
+        .add(grpc::job_service(Arc::clone(control_plane))))
 }
 
 /// Whether the database answers.

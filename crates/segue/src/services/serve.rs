@@ -13,8 +13,11 @@ use segue_status::{Status, status_service};
 use segue_store::{Store, SystemClock};
 use segue_worker::{Settings, Stop, Worker, read::Sources};
 
-use super::parts::{self, Duties, KEEP_STAGED};
-use crate::{data::DataFolder, embedded::InProcess};
+use super::parts::{self, Duties};
+use crate::{
+    data::DataFolder,
+    embedded::{InProcess, SWEEP_EACH},
+};
 
 pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()> {
     let Context { drain, checks, started } = context;
@@ -69,10 +72,11 @@ fn settings(config: &Config, folder: &DataFolder) -> anyhow::Result<Settings> {
         upload_slots: usize::try_from(config.slots)?,
         sources: Sources::Below(source),
         dedupe_memory: config.dedupe_memory,
+        batch_profiles: config.batch_profiles,
         scratch: folder.scratch(),
         rereadable: false,
         lease: parts::settings().lease,
-        keep_staged: Some(KEEP_STAGED),
+        sweep_each: Some(SWEEP_EACH),
         continue_trace: Some(trace::set_parent),
     })
 }

@@ -8,7 +8,8 @@ use segue_service::{
 use segue_staging::Staging;
 use segue_worker::{Remote, Settings, Stop, Worker, read::Sources};
 
-use super::parts::{self, Duties, KEEP_STAGED};
+use super::parts::{self, Duties};
+use crate::embedded::SWEEP_EACH;
 
 pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()> {
     let Context { drain, checks, started } = context;
@@ -23,9 +24,10 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
         upload_slots: usize::try_from(config.slots)?,
         sources: Sources::Below(config.source_dir.required()?.clone()),
         dedupe_memory: config.dedupe_memory,
+        batch_profiles: config.batch_profiles,
         scratch: config.scratch_dir.clone(),
         rereadable: false,
-        keep_staged: Some(KEEP_STAGED),
+        sweep_each: Some(SWEEP_EACH),
         continue_trace: Some(trace::set_parent),
     };
     let worker = Worker::new(control_plane.clone(), queue.clone(), staging, klaviyo, settings);

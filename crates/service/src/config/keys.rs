@@ -28,6 +28,7 @@ pub enum Key {
     WorkerTlsKeyFile,
     WorkerTlsCaFile,
     Slots,
+    BatchProfiles,
     DedupeMemory,
     DrainTimeout,
     Log,
@@ -57,7 +58,7 @@ const fn spec(
 }
 
 #[rustfmt::skip]
-pub(crate) const SPECS: [Spec; 29] = [
+pub(crate) const SPECS: [Spec; 30] = [
     spec(Key::Data, "data", "data", "FOLDER", None,
         "Where everything is kept: database, staging, keys"),
     spec(Key::DatabaseUrl, "database_url", "database-url", "URL", None,
@@ -108,6 +109,8 @@ pub(crate) const SPECS: [Spec; 29] = [
         "Whom to trust about the workers' listener [default: what the system trusts]"),
     spec(Key::Slots, "slots", "slots", "N", Some("10"),
         "Batches that are uploaded at a time; an account takes ten at once"),
+    spec(Key::BatchProfiles, "batch_profiles", "batch-profiles", "N", Some("10000"),
+        "Profiles in a batch, at most; smaller ones are confirmed sooner, and take more requests"),
     spec(Key::DedupeMemory, "dedupe_memory", "dedupe-memory", "SIZE", Some("64MiB"),
         "Memory for the addresses that were seen; beyond it they go to the scratch folder"),
     spec(Key::DrainTimeout, "drain_timeout", "drain-timeout", "TIME", Some("25s"),

@@ -92,6 +92,8 @@ pub struct Config {
     pub slots: u32,
     /// Bytes for remembering identities while a segment is read.
     pub dedupe_memory: usize,
+    /// From 1 to 10,000.
+    pub batch_profiles: usize,
     /// A folder for what does not fit into memory while a segment is read.
     pub scratch_dir: PathBuf,
     pub tls_cert_file: Setting<PathBuf>,

@@ -32,7 +32,7 @@ role!(
     needs [],
     takes [
         Data, SourceDir, ScratchDir, KlaviyoUrl, KlaviyoRevision, MasterKeyFile, Listen, MetricsListen, TlsCertFile,
-        TlsKeyFile, Slots, DedupeMemory, DrainTimeout, Log, LogFormat
+        TlsKeyFile, Slots, BatchProfiles, DedupeMemory, DrainTimeout, Log, LogFormat
     ]
 );
 role!(
@@ -49,7 +49,7 @@ role!(
     Worker, "worker",
     needs [AmqpUrl, StagingUrl, SourceDir, WorkerTokenFile],
     takes [
-        AmqpPrefix, ScratchDir, KlaviyoUrl, KlaviyoRevision, ControlPlaneUrl, WorkerTlsCaFile, MetricsListen, Slots,
+        AmqpPrefix, ScratchDir, KlaviyoUrl, KlaviyoRevision, ControlPlaneUrl, WorkerTlsCaFile, MetricsListen, Slots, BatchProfiles,
         DedupeMemory, DrainTimeout, Log, LogFormat
     ]
 );

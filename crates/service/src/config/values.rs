@@ -46,6 +46,7 @@ pub(crate) fn config(settled: Settled) -> Result<Config, ConfigError> {
         server: values.given(Key::Server, web_url)?,
         status_url: values.optional(Key::StatusUrl, web_url)?,
         slots: values.given(Key::Slots, slots)?,
+        batch_profiles: values.given(Key::BatchProfiles, batch_profiles)?,
         dedupe_memory: values.given(Key::DedupeMemory, size)?,
         scratch_dir: values.given(Key::ScratchDir, folder)?,
         tls_cert_file: values.optional(Key::TlsCertFile, file)?,
@@ -249,6 +250,14 @@ fn folder(text: &str) -> Result<PathBuf, String> {
 fn slots(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_SLOTS).contains(number));
     number.ok_or_else(|| format!("write a number from 1 to {MAX_SLOTS}"))
+}
+
+/// Klaviyo takes no more in one import.
+const MAX_BATCH_PROFILES: usize = 10_000;
+
+fn batch_profiles(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MAX_BATCH_PROFILES).contains(number));
+    number.ok_or_else(|| format!("write a number from 1 to {MAX_BATCH_PROFILES}"))
 }
 
 /// `64MiB`, `1GiB`, `500kB` or a number of bytes.

@@ -233,6 +233,61 @@ fn row_with_many_small_cells_is_above_the_limit_too() {
     }
 }
 
+/// Each line seems to begin a row that goes on to the end of the file, because the next lines begin within
+/// a cell if it does.
+const SWALLOWING: &str = "x\",\",\",\"\n";
+
+fn impatient(text: &str, patience: usize) -> Vec<Read> {
+    let mut reader = CsvReader::new(text.as_bytes(), b',', WIDE, 64);
+    reader.patience = patience;
+    assert!(reader.header(9).unwrap().is_ok());
+    let mut read = Vec::new();
+    while reader.advance().unwrap() {
+        let (number, position) = (reader.row(), Position { object: 0, row: reader.row() });
+        read.push(match reader.record() {
+            Ok(record) => Read::Row(number, Row::new(position, record).to_cells()),
+            Err(defect) => {
+                let bad = defect.at(position);
+                Read::Bad(number, bad.reason, bad.raw.into_exposed())
+            }
+        });
+    }
+    read
+}
+
+#[test]
+fn lines_that_all_seem_to_go_on_are_not_looked_through_for_ever() {
+    let lines = 200;
+    let rows = "\"two\nlines\",2\n3,4\n";
+    let text = format!("a,b\n{}{rows}", SWALLOWING.repeat(lines));
+    let swallowed = SWALLOWING.trim_end();
+    let read = impatient(&text, usize::MAX);
+    assert_eq!(read[0], bad(2, RejectReason::QuoteUnclosed, swallowed));
+    assert_eq!(read.len(), lines + 2, "with patience the row of two lines is one");
+    // The cells of ten such lines are looked at, and not those of two hundred times two hundred.
+    let read = impatient(&text, 10 * lines);
+    assert_eq!(read.len(), lines + 3);
+    for (nth, row) in read[..lines].iter().enumerate() {
+        assert_eq!(row, &bad(nth as u64 + 2, RejectReason::QuoteUnclosed, swallowed));
+    }
+    let last = lines as u64 + 2;
+    assert_eq!(
+        read[lines..],
+        [
+            bad(last, RejectReason::QuoteUnclosed, "\"two"),
+            row(last + 1, &["lines\"", "2"]),
+            row(last + 2, &["3", "4"]),
+        ]
+    );
+}
+
+#[test]
+fn patience_is_not_lost_over_rows_of_one_line() {
+    let text = format!("a,b\n{}\"two\nlines\",2\n", "\"x\"y,2\n1,2,\"x\"y\n".repeat(1000));
+    let read = impatient(&text, 1);
+    assert_eq!(read.last(), Some(&row(2002, &["two\nlines", "2"])));
+}
+
 #[test]
 fn raw_text_of_a_reject_is_bounded() {
     let text = [b"a,b\n".as_slice(), &vec![b'x'; 100_000], b"\n"].concat();
@@ -272,6 +327,19 @@ fn header_that_cannot_name_the_columns_is_an_error() {
     let many: Vec<String> = (0..101).map(|column| format!("c{column}")).collect();
     let problem = read(many.join(",").as_bytes(), &PLAIN).unwrap_err();
     assert_eq!(problem, ColumnsProblem::TooMany { limit: 100 });
+    for swallowed in ["a,b\r1,2\r3,4\n", "a\rx,\"b\n\"\n"] {
+        assert_eq!(read(swallowed.as_bytes(), &PLAIN).unwrap_err(), ColumnsProblem::CrOnly);
+    }
+    assert!(read(b"a\r,\"b\r\nc\"\r\n", &PLAIN).is_ok());
+}
+
+#[test]
+fn words_about_many_columns_are_few() {
+    let problem = read(",".repeat(99).as_bytes(), &PLAIN).unwrap_err().to_string();
+    assert!(problem.contains("19, 20 and 80 more have no name"), "{problem}");
+    let long = "é".repeat(200);
+    let problem = read(format!("{long},{long}").as_bytes(), &PLAIN).unwrap_err().to_string();
+    assert!(problem.contains(&format!("\"{}\"…;", "é".repeat(100))), "{problem}");
 }
 
 #[test]

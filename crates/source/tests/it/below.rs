@@ -50,7 +50,6 @@ fn nothing_outside_is_opened_whatever_leads_there() {
     ] {
         let err = open(&folder, &[pattern]).unwrap_err();
         assert!(matches!(err, SourceError::Outside { .. }), "{pattern}: {err}");
-        assert_eq!(err.code(), "source_invalid");
     }
 }
 

@@ -102,7 +102,6 @@ fn archive_that_unfolds_too_far_is_an_error() {
                 Err(err) => {
                     assert!(!passes, "{name} {options:?}: {err}");
                     assert!(matches!(err, SourceError::TooLarge { .. }), "{err}");
-                    assert_eq!(err.code(), "source_too_large");
                 }
             }
         }

@@ -64,7 +64,6 @@ fn file_that_is_changed_in_place_stops_the_read() {
         change(&mut OpenOptions::new().write(true).open(folder.path("a.csv")).unwrap());
         let err = drain(&mut rows).unwrap_err();
         assert!(matches!(err, SourceError::Changed { rows_read: 2.., .. }), "{err}");
-        assert_eq!(err.code(), "source_changed");
         // A pass that begins after the change does not begin at all.
         let err = segment.rows().next().map(drop).unwrap_err();
         assert!(matches!(err, SourceError::Changed { rows_read: 0, .. }), "{err}");

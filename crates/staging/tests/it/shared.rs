@@ -75,36 +75,60 @@ fn many_may_put_the_same_object_at_the_same_time() {
 }
 
 #[test]
-fn runs_that_were_not_written_to_for_long_are_forgotten_but_for_their_reports() {
+fn what_is_there_of_a_run_is_found_in_both_places_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let staging = open(folder.path());
     let rejects = Key::Rejects { run: run(1), name: "0-mapping".parse().unwrap() };
     staging.put(&rejects, Bytes::from_static(b"{}")).unwrap();
-    for n in 1..=4 {
-        staging.put(&index(n, 1), Bytes::from_static(b"old")).unwrap();
-        staging.put(&index(n, 2), Bytes::from_static(b"late")).unwrap();
+    staging.put(&index(1, 1), Bytes::from_static(b"an index")).unwrap();
+    staging.put(&index(2, 1), Bytes::from_static(b"of another")).unwrap();
+    let place = folder.path().join("staging");
+    fs::write(place.join("notes"), "of somebody else").unwrap();
+    fs::write(place.join(run(1).to_string()).join("notes"), "of somebody else").unwrap();
+    assert_eq!(staging.runs().unwrap(), [run(1), run(2)]);
+    let found = staging.found(run(1)).unwrap().unwrap();
+    assert_eq!(found.keys, [index(1, 1), rejects]);
+    assert!(staging.found(run(3)).unwrap().is_none());
+}
+
+#[test]
+fn run_is_as_old_as_what_was_last_written_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let staging = open(folder.path());
+    let rejects = Key::Rejects { run: run(1), name: "0-mapping".parse().unwrap() };
+    staging.put(&index(1, 1), Bytes::from_static(b"old")).unwrap();
+    staging.put(&rejects, Bytes::from_static(b"{}")).unwrap();
+    let age = || {
+        let found = staging.found(run(1)).unwrap().unwrap();
+        staging.now().unwrap().duration_since(found.written).unwrap()
+    };
+    let reports = folder.path().join("reports").join(run(1).to_string());
+    for path in [reports.clone(), folder.path().join("staging").join(run(1).to_string())] {
+        grow_old(&path, 3 * DAY);
     }
-    let place = |n: u128| folder.path().join("staging").join(run(n).to_string());
-    for n in 1..=4 {
-        grow_old(&folder.path().join(index(n, 1).to_string()), 3 * DAY);
-        // The third still has a batch of today, the fourth only a folder of today.
-        if n != 3 {
-            grow_old(&folder.path().join(index(n, 2).to_string()), 3 * DAY);
-        }
-        if n != 4 {
-            grow_old(&place(n), 3 * DAY);
-        }
-    }
-    let mut purged = staging.purge(2 * DAY, |other| other == run(2)).unwrap();
-    purged.sort();
-    assert_eq!(purged, [run(1)]);
-    assert!(!place(1).exists());
-    let mut left = staging.runs().unwrap();
-    left.sort();
-    assert_eq!(left, [run(2), run(3), run(4)]);
-    assert!(staging.get(&rejects).unwrap().is_some());
-    assert_eq!(staging.purge(2 * DAY, |_| false).unwrap(), [run(2)]);
+    grow_old(&folder.path().join(index(1, 1).to_string()), 3 * DAY);
+    assert!(age() < DAY, "the report is of today");
+    grow_old(&folder.path().join(rejects.to_string()), 2 * DAY);
+    assert!(age() > DAY && age() < 3 * DAY);
     assert_eq!(fs::read_dir(folder.path().join("incoming")).unwrap().count(), 0);
+}
+
+#[test]
+fn folders_of_a_run_are_removed_only_once_nothing_is_in_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let staging = open(folder.path());
+    let rejects = Key::Rejects { run: run(1), name: "0-mapping".parse().unwrap() };
+    staging.put(&rejects, Bytes::from_static(b"{}")).unwrap();
+    staging.put(&index(1, 1), Bytes::from_static(b"an index")).unwrap();
+    staging.delete(&index(1, 1)).unwrap();
+    staging.remove_empty(run(1)).unwrap();
+    assert!(!folder.path().join("staging").join(run(1).to_string()).exists());
+    assert!(staging.get(&rejects).unwrap().is_some());
+    staging.delete(&rejects).unwrap();
+    for _ in 0..2 {
+        staging.remove_empty(run(1)).unwrap();
+    }
+    assert_eq!(staging.runs().unwrap(), []);
 }
 
 #[test]
@@ -115,8 +139,6 @@ fn files_that_were_never_finished_are_removed_when_they_are_old() {
     fs::write(&old, "half").unwrap();
     fs::write(&new, "half").unwrap();
     grow_old(&old, DAY);
-    staging.purge(DAY / 2, |_| false).unwrap();
+    staging.remove_unfinished(staging.now().unwrap() - DAY / 2).unwrap();
     assert!(!old.exists() && new.exists());
-    // An age from before the clock began purges nothing.
-    assert_eq!(staging.purge(Duration::MAX, |_| false).unwrap(), []);
 }

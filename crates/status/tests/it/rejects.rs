@@ -1,8 +1,8 @@
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use prost::Message as _;
 use segue_model::{
-    BatchNo, ContentHash, Pii, RejectReason, RunId, WarningReason,
+    BatchNo, ContentHash, Pii, RejectReason, RunId, RunState, WarningReason,
     work::{Acceptance, Child, Confirmation, Rejects, StagedBatch},
 };
 use segue_proto::v1::{self, list_rejects_request::Kind};
@@ -11,11 +11,13 @@ use segue_store::{
     test_util::Engine,
     write::{
         batches::{self, BatchState},
+        retention,
         runs::Origin,
     },
 };
 use serde::Serialize;
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 use super::{Fixture, blamed, missed, of_export, run_id, staged};
 
@@ -274,6 +276,34 @@ async fn report_that_is_gone_or_damaged_is_data_loss_and_not_a_shorter_list() {
     fixture.staging.delete(&rejects_key(run, "1")).unwrap();
     let gone = list(&fixture, run, Kind::Rejects).await.unwrap_err();
     assert_eq!((gone.code(), gone.message().contains("is gone")), (Code::DataLoss, true));
+}
+
+#[tokio::test]
+async fn reports_that_were_removed_are_told_so_and_not_an_empty_list() {
+    let fixture = Fixture::new(Engine::Sqlite).await;
+    let run = fixture.planned(1, of_export(1), PLAN).await;
+    let rejects = rejects(&fixture, run, "0", (0, &[2, 3]), RejectReason::EmailInvalid);
+    let batch = StagedBatch { rejects, warnings: 0, ..staged(0) };
+    stage(&fixture, run, batch).await;
+    fixture.end(run, RunState::Failed).await;
+    fixture.clock.advance(Duration::from_hours(31 * 24));
+    let mut tx = fixture.tx().await;
+    retention::remove_reports(&mut tx, run).await.unwrap();
+    tx.commit().await.unwrap();
+    fixture.staging.delete_reports(run).unwrap();
+    let removed = list(&fixture, run, Kind::Rejects).await.unwrap_err();
+    assert_eq!(removed.code(), Code::FailedPrecondition);
+    for words in [&run.to_string(), "2 of them", "removed 31 days after"] {
+        assert!(removed.message().contains(words), "{words}: {removed:?}");
+    }
+    let details = removed.get_error_details();
+    let violation = &details.precondition_failure().unwrap().violations[0];
+    assert_eq!(
+        (violation.r#type.as_str(), &violation.subject),
+        ("REPORTS_REMOVED", &run.to_string())
+    );
+    // There never was a warning to be told of.
+    assert_eq!(rows(list(&fixture, run, Kind::Warnings).await.unwrap()), []);
 }
 
 #[tokio::test]

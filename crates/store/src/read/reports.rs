@@ -1,7 +1,11 @@
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use segue_model::RunId;
 
+use super::numbers::counts;
 use crate::{
     Reader, StoreError,
     sql::{args, text},
@@ -28,6 +32,16 @@ pub struct Reports {
     pub plan: String,
     /// The run of which it is a retry.
     pub retry_of: Option<RunId>,
+    pub removed: Option<Removed>,
+}
+
+/// The reports of a run were removed, because it had ended long before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// So long before.
+    pub after: Duration,
+    /// How many rows they told of, of the kind that was asked for.
+    pub rows: u64,
 }
 
 /// The reports that are there now. `None`: there is no such run.
@@ -36,15 +50,33 @@ pub async fn reports(
     run: RunId,
     kind: ReportKind,
 ) -> Result<Option<Reports>, StoreError> {
-    const RUN: &str = "SELECT plan, retry_of FROM runs WHERE run_id = $1";
+    const RUN: &str =
+        "SELECT plan, retry_of, reports_removed_us, ended_us FROM runs WHERE run_id = $1";
     let mut view = store.view().await?;
     let Some(mut row) = view.row(RUN, args![text(run)]).await? else {
         view.end().await?;
         return Ok(None);
     };
+    let (plan, retry_of, removed) = (row.string()?, row.opt_parsed()?, row.opt_time()?);
+    let removed = match removed {
+        None => None,
+        Some(at) => Some(Removed {
+            after: row.opt_time()?.map(|ended| at.since(ended)).unwrap_or_default(),
+            rows: told_of(&mut view, run, kind).await?,
+        }),
+    };
     let groups = names(&mut view, run, kind).await?;
     view.end().await?;
-    Ok(Some(Reports { groups, plan: row.string()?, retry_of: row.opt_parsed()? }))
+    Ok(Some(Reports { groups, plan, retry_of, removed }))
+}
+
+/// How many rows there are to tell of.
+async fn told_of(view: &mut View, run: RunId, kind: ReportKind) -> Result<u64, StoreError> {
+    let counts = counts(view, run).await?;
+    Ok(match kind {
+        ReportKind::Rejects => counts.rejected,
+        ReportKind::Warnings => counts.warnings,
+    })
 }
 
 /// Names of report objects, those of each batch as first cut together.

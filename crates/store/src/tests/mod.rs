@@ -7,6 +7,7 @@ mod life;
 mod plans;
 mod postgres;
 mod races;
+mod retention;
 mod views;
 
 use std::time::Duration;

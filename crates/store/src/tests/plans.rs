@@ -4,7 +4,7 @@ use super::{Engine, Fixture};
 use crate::{
     Tx,
     sql::{Arg, args},
-    write::{batches, jobs, lanes, runs},
+    write::{batches, dead, jobs, lanes, runs},
 };
 
 /// What SQLite means to do, one step a line.
@@ -42,6 +42,7 @@ async fn statements_that_are_asked_all_the_time_use_their_index() {
         args!["", 1_u32, "", 1_u32, 1_u32],
         "autoindex_jobs_1 (job_id=?)"
     );
+    assert_plan!(tx, dead::REVIVE, args![""], "autoindex_dead_jobs_2 (subject=?)");
     assert_plan!(
         tx,
         runs::LOCK_OF_CLAIM,

@@ -293,12 +293,12 @@ fn decode(mut row: Row) -> Result<Held, StoreError> {
     })
 }
 
-fn kind(row: &mut Row) -> Result<JobKind, StoreError> {
+pub(super) fn kind(row: &mut Row) -> Result<JobKind, StoreError> {
     let name = row.string()?;
     JobKind::from_name(&name).ok_or_else(|| StoreError::inconsistent(format!("kind {name:?}")))
 }
 
-fn run(row: &mut Row) -> Result<Option<RunId>, StoreError> {
+pub(super) fn run(row: &mut Row) -> Result<Option<RunId>, StoreError> {
     let text = row.string()?;
     if text.is_empty() {
         return Ok(None);
@@ -441,6 +441,21 @@ pub async fn unclaimed(
          RETURNING job_id, kind, account_id, run_id, batch_no, failures, failing_us, \
              COALESCE(lease_us, 0)";
     tx.row(SQL, args![text(job), attempt]).await?.map(decode).transpose()
+}
+
+/// A job that waits to be announced or to be claimed, its row locked. `None`: somebody has it, or there is
+/// nothing left to do.
+pub async fn waiting(tx: &mut Tx, job: JobId) -> Result<Option<Held>, StoreError> {
+    const SQL: &str = "UPDATE jobs SET state = state WHERE job_id = $1 AND state = 'ready' \
+         RETURNING job_id, kind, account_id, run_id, batch_no, failures, failing_us, \
+             COALESCE(lease_us, 0)";
+    tx.row(SQL, args![text(job)]).await?.map(decode).transpose()
+}
+
+/// Which attempt of a job is the present one. `None`: there is no such job.
+pub async fn attempt(tx: &mut Tx, job: JobId) -> Result<Option<u32>, StoreError> {
+    const SQL: &str = "SELECT attempt FROM jobs WHERE job_id = $1";
+    tx.row(SQL, args![text(job)]).await?.map(|mut row| row.small()).transpose()
 }
 
 fn micros(duration: Duration) -> i64 {

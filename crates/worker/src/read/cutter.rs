@@ -43,6 +43,8 @@ pub struct CutOptions {
     pub seed: u64,
     /// Bytes for remembering identities; beyond it they spill.
     pub dedupe_memory: usize,
+    /// Profiles in a batch, at most. At least one.
+    pub batch_profiles: usize,
     /// Where they spill to.
     pub scratch: PathBuf,
     /// Only the first rows.
@@ -164,7 +166,10 @@ impl<'a> Cutter<'a> {
             segment,
             mapping,
             options,
-            bounds: BOUNDS,
+            bounds: Bounds {
+                profiles: options.batch_profiles.clamp(1, MAX_BATCH_PROFILES),
+                ..BOUNDS
+            },
             dedupe: Dedupe::new(options.dedupe_memory, options.scratch.clone()),
             buffers: Buffers::default(),
             next: BatchNo(0),

@@ -29,6 +29,9 @@ pub struct ReadPlan {
     pub mapping: Mapping,
     /// Only the first rows, for a trial.
     pub limit: Option<u64>,
+    /// Profiles in a batch, if they are fewer than Klaviyo takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_profiles: Option<usize>,
 }
 
 /// What somebody wants to be exported. Its files were not looked at yet.

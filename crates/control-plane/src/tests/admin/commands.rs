@@ -81,6 +81,17 @@ async fn what_cannot_be_obeyed_is_answered_with_the_id_of_its_request() {
 }
 
 #[tokio::test]
+async fn key_of_another_master_key_starts_nothing() {
+    let world = World::new().await;
+    let export = world.export().await;
+    let other = world.another(&[1; 32]).await;
+    let obeyed = other.obey(&start(&export.id, "c1"), None).await.unwrap();
+    let Obeyed::Rejected { reason, words } = obeyed else { panic!("{obeyed:?}") };
+    assert!(reason == "key_unreadable" && words.contains("master key"), "{reason}: {words}");
+    assert!(read::unfinished(world.cp.store()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn message_is_settled_after_its_wish_is_committed() {
     let world = World::new().await;
     let export = world.export().await;

@@ -6,9 +6,10 @@ use segue_proto::v1;
 use tonic::{Code, Status};
 
 use super::{
-    KEY, OTHER_KEY, WEAK_KEY, World, connection, export, field_names, fields, missing, obstacles,
-    refused,
+    ConnectionServiceClient, KEY, MASTER_KEY, OTHER_KEY, WEAK_KEY, World, connection, export,
+    field_names, fields, missing, obstacles, refused, serve,
 };
+use crate::{ControlPlane, Sealer, Settings};
 
 async fn verify(world: &World, id: &str) -> Result<v1::VerifyConnectionResponse, Status> {
     let request = v1::VerifyConnectionRequest { id: id.to_owned() };
@@ -192,6 +193,23 @@ async fn verifying_says_why_a_key_cannot_be_used() {
     let other = world.another(&[1; 32]).await;
     let sealed = other.verify_connection(made.id.parse().unwrap()).await.unwrap().problem.unwrap();
     assert!(sealed.contains("master key"), "{sealed}");
+}
+
+#[tokio::test]
+async fn revision_that_is_retired_is_nothing_that_a_key_can_help() {
+    let world = World::new().await;
+    let mut config = segue_klaviyo::Config::for_base_url(world.sim.url().parse().unwrap());
+    "2023-07-15".clone_into(&mut config.revision);
+    let client = segue_klaviyo::Client::new(&config).unwrap();
+    let (store, sealer) = (world.cp.store().clone(), Sealer::new(&MASTER_KEY));
+    let old = ControlPlane::for_services(store, sealer, client, Settings::of_services());
+    let mut connections = ConnectionServiceClient::new(serve(old).await);
+    let request = v1::CreateConnectionRequest {
+        connection: Some(connection(KEY)),
+        request_id: String::new(),
+    };
+    let found = obstacles(connections.create_connection(request).await);
+    assert_eq!(found, [("REVISION_RETIRED".to_owned(), "klaviyo".to_owned())]);
 }
 
 #[tokio::test]

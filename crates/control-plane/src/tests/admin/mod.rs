@@ -2,6 +2,7 @@
 
 mod commands;
 mod connections;
+mod dead;
 mod exports;
 mod races;
 mod recover;
@@ -15,7 +16,8 @@ use segue_klaviyo::{Client, Config};
 use segue_model::{Micros, RunId};
 use segue_proto::v1::{
     self, connection_service_client::ConnectionServiceClient,
-    export_service_client::ExportServiceClient, run_service_client::RunServiceClient,
+    export_service_client::ExportServiceClient, job_service_client::JobServiceClient,
+    run_service_client::RunServiceClient,
 };
 use segue_store::{
     ManualClock, Store,
@@ -102,6 +104,10 @@ impl World {
         RunServiceClient::new(self.channel.clone())
     }
 
+    fn jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.channel.clone())
+    }
+
     async fn create_connection(
         &self,
         connection: v1::Connection,
@@ -162,6 +168,7 @@ async fn serve(cp: Arc<ControlPlane>) -> Channel {
     let server = Server::builder()
         .add_service(grpc::connection_service(Arc::clone(&cp)))
         .add_service(grpc::export_service(Arc::clone(&cp)))
+        .add_service(grpc::job_service(Arc::clone(&cp)))
         .add_service(grpc::run_service(cp))
         .serve_with_incoming(TcpListenerStream::new(listener));
     tokio::spawn(server);

@@ -5,7 +5,10 @@ use segue_model::{
     work::{JobKind, Next, Verdict},
 };
 use segue_proto::v1::{self, RunState, Trigger};
-use segue_store::{read, write::retries};
+use segue_store::{
+    read,
+    write::{batches, retries, runs},
+};
 use serde_json::{Value, json};
 
 use super::{World, obstacles, run_id};
@@ -111,6 +114,24 @@ async fn retry_comes_too_late_after_a_day() {
     drop(tx);
     world.clock.advance(Duration::from_micros(1));
     assert_eq!(blocked(&world, &run.id).await, "RETRY_WINDOW_PASSED");
+}
+
+#[tokio::test]
+async fn batches_that_are_lost_are_not_retried() {
+    let world = World::new().await;
+    let export = world.export().await;
+    let run = world.start(&export.id, "first").await.unwrap();
+    let reader = world.claim(JobKind::Read).await.claim;
+    world.cp.stage(reader, &staged(0)).await.unwrap();
+    world.cp.finish(reader, read_done()).await.unwrap();
+    // As of a process that had them in memory.
+    let mut tx = world.cp.store().begin().await.unwrap();
+    runs::park_live(&mut tx).await.unwrap();
+    batches::lose_staged(&mut tx).await.unwrap();
+    runs::unpark(&mut tx, run_id(&run)).await.unwrap();
+    tx.commit().await.unwrap();
+    world.cancel(&run.id).await.unwrap();
+    assert_eq!(blocked(&world, &run.id).await, "BATCHES_LOST");
 }
 
 #[tokio::test]

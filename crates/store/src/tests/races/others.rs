@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use segue_model::{BatchNo, RunState, work::Slots};
+use segue_model::{BatchNo, DeathCause, Id, RunState, work::Slots};
 
 use crate::{
     tests::{Engine, Fixture, LEASE},
     write::{
         answers,
         batches::BatchState,
+        dead::{self, Death},
         events,
         leaders::{self, Lead},
         requests::{self, Made, RequestKind},
+        retention::{self, Rows},
         workers,
     },
 };
@@ -22,6 +24,8 @@ crate::on_both_engines! {
     worker_is_new_once,
     events_of_a_run_are_numbered_apart,
     answer_that_was_remembered_last_is_recalled,
+    old_rows_are_forgotten_once,
+    entry_of_a_dead_job_is_made_once_and_forgotten_once,
 }
 
 async fn request_is_noted_once(engine: Engine) {
@@ -74,4 +78,33 @@ async fn answer_that_was_remembered_last_is_recalled(engine: Engine) {
     let mut tx = fixture.tx().await;
     let answer = answers::recall(&mut tx, "list", Duration::from_hours(1)).await.unwrap();
     assert_eq!(answer.as_deref(), Some("b"));
+}
+
+async fn old_rows_are_forgotten_once(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    let mut tx = fixture.tx().await;
+    answers::remember(&mut tx, "list", "a").await.unwrap();
+    tx.commit().await.unwrap();
+    fixture.clock.advance(LEASE);
+    let forgotten = race!(fixture, |tx, n| {
+        let now = tx.now();
+        retention::forget(tx, Rows::Answers, now, 9).await.unwrap()
+    });
+    assert_eq!(forgotten, (1, 0));
+}
+
+async fn entry_of_a_dead_job_is_made_once_and_forgotten_once(engine: Engine) {
+    let fixture = Fixture::new(engine).await;
+    let death = Death {
+        cause: DeathCause::Unreadable,
+        detail: String::new(),
+        bytes: 1,
+        sha256: "a".to_owned(),
+    };
+    let ids = [1, 2].map(|n| Id::from_uuid(uuid::Uuid::from_u128(n)));
+    race!(fixture, |tx, n| dead::note_message(tx, ids[n], &death).await.unwrap());
+    let listed = dead::list(&fixture.store, None, None, 9).await.unwrap();
+    assert_eq!(listed.iter().map(|it| (it.id, it.deaths)).collect::<Vec<_>>(), [(ids[0], 2)]);
+    let forgotten = race!(fixture, |tx, n| dead::forget(tx, ids[0]).await.unwrap());
+    assert_eq!(forgotten, (true, false));
 }

@@ -92,6 +92,7 @@ fn cut(
         list: "LIST01".parse().unwrap(),
         seed: 7,
         dedupe_memory: 0,
+        batch_profiles: 7,
         scratch: scratch.to_owned(),
         limit,
     };

@@ -1,0 +1,3 @@
+//! The way from the targets to the oracles, which the tests of Segue share.
+
+pub mod oracles;

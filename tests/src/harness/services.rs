@@ -1,0 +1,509 @@
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use segue_store::test_util::{Engine, TestDatabase};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::{LIST, Report, Sim, segue, wait_for};
+
+/// How many of each.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub control_planes: usize,
+    pub workers: usize,
+    pub statuses: usize,
+}
+
+/// The services as processes: apart, over RabbitMQ and PostgreSQL under names that nobody else has, or all in
+/// one. What was started is killed when this goes, and what it left with broker and database is removed.
+pub struct Services {
+    environment: BTreeMap<String, String>,
+    /// By their names, such as `worker-2`.
+    running: BTreeMap<String, Service>,
+    /// By the names of services: what they run instead of the binary that was built with the tests.
+    binaries: BTreeMap<String, PathBuf>,
+    control_plane: SocketAddr,
+    status: SocketAddr,
+    prefix: Option<String>,
+    database: Option<TestDatabase>,
+    folder: TempDir,
+    runtime: Runtime,
+}
+
+struct Service {
+    child: Child,
+    command: Vec<String>,
+    metrics: SocketAddr,
+    log: PathBuf,
+}
+
+/// On loopback, where nobody listens at the moment.
+pub fn free_address() -> SocketAddr {
+    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    probe.local_addr().unwrap()
+}
+
+fn broker() -> String {
+    std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
+}
+
+impl Services {
+    /// `segue serve`.
+    pub fn together(sim: &Sim) -> Self {
+        Self::together_with(sim, &[])
+    }
+
+    /// As [`Self::together`], with more in its environment.
+    pub fn together_with(sim: &Sim, environment: &[(&str, &str)]) -> Self {
+        let mut services = Self::prepare(sim);
+        for (name, value) in environment {
+            services.set(name, value);
+        }
+        let data = services.folder.path().join("data").display().to_string();
+        services.set("SEGUE_DATA", &data);
+        let listen = services.control_plane.to_string();
+        services.status = services.control_plane;
+        services.start("serve", &["serve", "--listen", &listen]);
+        services.await_ready();
+        services
+    }
+
+    pub fn apart(sim: &Sim, shape: Shape) -> Self {
+        Self::apart_with(sim, shape, &[])
+    }
+
+    /// As [`Self::apart`], with more in the environment of every service.
+    pub fn apart_with(sim: &Sim, shape: Shape, environment: &[(&str, &str)]) -> Self {
+        let mut services = Self::prepare(sim);
+        let database = services.runtime.block_on(TestDatabase::new(Engine::Postgres));
+        let url = database.url().to_owned();
+        services.database = Some(database);
+        services.start_apart(shape, &broker(), &url, environment);
+        services
+    }
+
+    /// As [`Self::apart_with`], on a broker and a database of the caller's.
+    pub fn apart_on(
+        sim: &Sim,
+        shape: Shape,
+        (amqp, database): (&str, &str),
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut services = Self::prepare(sim);
+        services.start_apart(shape, amqp, database, environment);
+        services
+    }
+
+    fn start_apart(
+        &mut self,
+        shape: Shape,
+        amqp: &str,
+        database: &str,
+        environment: &[(&str, &str)],
+    ) {
+        let services = self;
+        let prefix = format!("segue-test-{}", uuid::Uuid::new_v4().simple());
+        let staging = services.folder.path().join("staging");
+        fs::create_dir(&staging).unwrap();
+        for (name, value) in [
+            ("SEGUE_DATABASE_URL", database),
+            ("SEGUE_AMQP_URL", amqp),
+            ("SEGUE_AMQP_PREFIX", &prefix),
+            ("SEGUE_STAGING_URL", &format!("file://{}", staging.display())),
+        ] {
+            services.set(name, value);
+        }
+        for (name, value) in environment {
+            services.set(name, value);
+        }
+        services.prefix = Some(prefix);
+        let migrated = services.command(&["migrate"]).output().unwrap();
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        let mut behind = Vec::new();
+        for nth in 1..=shape.control_planes {
+            let listen = if nth == 1 { services.control_plane } else { free_address() };
+            let workers = free_address();
+            let arguments = [
+                "control-plane",
+                "--listen",
+                &listen.to_string(),
+                "--worker-listen",
+                &workers.to_string(),
+            ];
+            services.start(&format!("control-plane-{nth}"), &arguments);
+            behind.push(format!("http://{workers}"));
+        }
+        if !behind.is_empty() {
+            services.set("SEGUE_CONTROL_PLANE_URL", &behind.join(","));
+        }
+        for nth in 1..=shape.workers {
+            behind.rotate_left(1);
+            let control_planes = behind.join(",");
+            let arguments = ["worker", "--control-plane-url", &control_planes];
+            services.start(&format!("worker-{nth}"), &arguments);
+        }
+        for nth in 1..=shape.statuses {
+            let listen = if nth == 1 { services.status } else { free_address() };
+            services.start(
+                &format!("status-{nth}"),
+                &["status", "--status-listen", &listen.to_string()],
+            );
+        }
+        services.await_ready();
+    }
+
+    fn prepare(sim: &Sim) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("source")).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let mut services = Self {
+            environment: BTreeMap::new(),
+            running: BTreeMap::new(),
+            binaries: BTreeMap::new(),
+            control_plane: free_address(),
+            status: free_address(),
+            prefix: None,
+            database: None,
+            folder,
+            runtime,
+        };
+        let secret = |name: &str| {
+            let path = services.folder.path().join(name);
+            let (one, other) = (uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+            fs::write(&path, format!("{one}{other}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            path.display().to_string()
+        };
+        let (master, token) = (secret("master-key"), secret("worker-token"));
+        for (name, value) in [
+            ("SEGUE_MASTER_KEY_FILE", &*master),
+            ("SEGUE_WORKER_TOKEN_FILE", &token),
+            ("SEGUE_SOURCE_DIR", &services.source().display().to_string()),
+            ("SEGUE_SCRATCH_DIR", &services.folder.path().display().to_string()),
+            ("SEGUE_KLAVIYO_URL", &sim.url()),
+            ("SEGUE_DRAIN_TIMEOUT", "20s"),
+        ] {
+            services.set(name, value);
+        }
+        services
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Where segments lie.
+    pub fn source(&self) -> PathBuf {
+        self.folder.path().join("source")
+    }
+
+    pub fn control_plane(&self) -> SocketAddr {
+        self.control_plane
+    }
+
+    pub fn status(&self) -> SocketAddr {
+        self.status
+    }
+
+    /// The broker and the prefix of all names there.
+    pub fn broker(&self) -> (String, &str) {
+        let url = self.environment["SEGUE_AMQP_URL"].clone();
+        (url, self.prefix.as_deref().expect("services that are apart"))
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.running.keys().cloned().collect()
+    }
+
+    /// The binary with the services' environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(&segue(), arguments)
+    }
+
+    fn command_of(&self, binary: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .env("HOME", self.folder.path())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .process_group(0);
+        command
+    }
+
+    fn start(&mut self, name: &str, command: &[&str]) {
+        let command = command.iter().map(|&part| part.to_owned()).collect();
+        self.start_again(name, command, free_address());
+    }
+
+    fn start_again(&mut self, name: &str, command: Vec<String>, metrics: SocketAddr) {
+        let log = self.folder.path().join(format!("{name}.log"));
+        let out = fs::File::options().create(true).append(true).open(&log).unwrap();
+        let listen = metrics.to_string();
+        let mut arguments: Vec<&str> = command.iter().map(String::as_str).collect();
+        arguments.extend(["--metrics-listen", &listen]);
+        let binary = self.binaries.get(name).cloned().unwrap_or_else(segue);
+        let mut starting = self.command_of(&binary, &arguments);
+        let child = starting.stdout(Stdio::null()).stderr(out).spawn().unwrap();
+        self.running.insert(name.to_owned(), Service { child, command, metrics, log });
+    }
+
+    /// Waits until every service says that it is ready.
+    pub fn await_ready(&mut self) {
+        for (name, service) in &mut self.running {
+            wait_for(&format!("{name} is ready"), || {
+                let ended = service.child.try_wait().unwrap();
+                assert!(ended.is_none(), "{name} ended: {}", service.said());
+                get(service.metrics, "/readyz").filter(|(status, _)| *status == 200)
+            });
+        }
+    }
+
+    pub fn said(&self, name: &str) -> String {
+        self.running[name].said()
+    }
+
+    /// What all services have said, for those who look for what nobody may say.
+    pub fn all_said(&self) -> String {
+        self.running.values().map(Service::said).collect()
+    }
+
+    pub fn signal(&self, name: &str, signal: &str) {
+        let pid = self.running[name].child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    pub fn wait(&mut self, name: &str) -> ExitStatus {
+        let service = self.running.get_mut(name).expect("a running service");
+        wait_for(&format!("{name} ends"), || service.child.try_wait().unwrap())
+    }
+
+    /// `kill -9`, and at once another in its place.
+    pub fn kill_and_restart(&mut self, name: &str) {
+        let mut service = self.running.remove(name).expect("a running service");
+        service.child.kill().unwrap();
+        service.child.wait().unwrap();
+        self.start_again(name, service.command, service.metrics);
+    }
+
+    /// As [`Self::kill_and_restart`], but the other is of another version, or (`None`) of today's.
+    pub fn restart_as(&mut self, name: &str, binary: Option<&Path>) {
+        match binary {
+            Some(binary) => self.binaries.insert(name.to_owned(), binary.to_owned()),
+            None => self.binaries.remove(name),
+        };
+        self.kill_and_restart(name);
+    }
+
+    /// As [`Self::kill_and_restart`], with more in the environment of the other.
+    pub fn restart_with(&mut self, name: &str, environment: &[(&str, &str)]) {
+        let before = self.environment.clone();
+        for (name, value) in environment {
+            self.set(name, value);
+        }
+        self.kill_and_restart(name);
+        self.environment = before;
+    }
+
+    /// Those that have ended by themselves.
+    pub fn ended_services(&mut self) -> Vec<String> {
+        let ended = self
+            .running
+            .iter_mut()
+            .filter_map(|(name, service)| service.child.try_wait().unwrap().map(|_| name.clone()));
+        ended.collect()
+    }
+
+    /// Somebody who asks on and on, whatever becomes of the services.
+    pub fn client(&self, api_key: &str) -> Client {
+        Client {
+            server: format!("http://{}", self.control_plane),
+            status: format!("http://{}", self.status),
+            home: self.folder.path().to_owned(),
+            api_key: api_key.to_owned(),
+        }
+    }
+
+    /// Runs the command line as a client; what it prints, and how it ended.
+    pub fn ask_for(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        self.client("pk_sim").ask_for(arguments)
+    }
+
+    /// As [`Self::ask_for`], as JSON, and it has to succeed.
+    #[track_caller]
+    pub fn ask(&self, arguments: &[&str]) -> Value {
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--output", "json"]);
+        let (code, stdout, stderr) = self.ask_for(&arguments);
+        assert!(code == Some(0), "{arguments:?}: {code:?} {stderr}");
+        serde_json::from_str(&stdout).unwrap_or_else(|err| panic!("{err}: {stdout}"))
+    }
+
+    /// Saves an export of a segment to the first list, over a new connection; returns its id.
+    pub fn export(&self, segment: &str) -> String {
+        self.client("pk_sim").export(segment, LIST)
+    }
+
+    pub fn start_run(&self, export: &str) -> String {
+        self.ask(&["runs", "start", export])["id"].as_str().unwrap().to_owned()
+    }
+
+    pub fn run(&self, run: &str) -> Value {
+        self.ask(&["runs", "get", run])
+    }
+
+    /// Waits for the end of a run.
+    pub fn ended(&self, run: &str) -> Value {
+        wait_for(&format!("{run} ends"), || {
+            let run = self.run(run);
+            (!run["ended_at"].is_null()).then_some(run)
+        })
+    }
+
+    /// What the run tells, as the report of `segue export` would have it.
+    pub fn report(run: &Value) -> Report {
+        let mut report = run["counts"].clone();
+        let fields = report.as_object_mut().unwrap();
+        fields.insert("run_id".into(), run["id"].clone());
+        for name in ["state", "started_at", "first_request_at", "last_accepted_at", "ended_at"] {
+            fields.insert(name.into(), run[name].clone());
+        }
+        let report: Report = serde_json::from_value(report).unwrap();
+        report.check();
+        report
+    }
+
+    /// The rejected rows, or the warnings, in order: source, row, reason.
+    pub fn rows(&self, run: &str, kind: &[&str]) -> Vec<(String, u64, String)> {
+        self.client("pk_sim").rows(run, kind)
+    }
+}
+
+/// The command line as a client of services.
+#[derive(Debug, Clone)]
+pub struct Client {
+    server: String,
+    status: String,
+    home: PathBuf,
+    api_key: String,
+}
+
+impl Client {
+    /// What it prints, and how it ended.
+    pub fn ask_for(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--server", &self.server, "--status-url", &self.status]);
+        let mut command = Command::new(segue());
+        let ended = command
+            .args(&arguments)
+            .env_clear()
+            .env("HOME", &self.home)
+            .env("KLAVIYO_API_KEY", &self.api_key)
+            .env("USER", "tester")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (ended.status.code(), text(ended.stdout), text(ended.stderr))
+    }
+
+    /// As JSON, from whoever answers at last.
+    pub fn ask_at_last(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["--output", "json"]].concat();
+        wait_for(&format!("somebody answers {arguments:?}"), || {
+            let (code, stdout, _) = self.ask_for(&arguments);
+            (code == Some(0)).then(|| serde_json::from_str(&stdout).unwrap())
+        })
+    }
+
+    /// Saves an export of a segment to a list, over a new connection; returns its id.
+    pub fn export(&self, segment: &str, list: &str) -> String {
+        let id = |made: Value| made["id"].as_str().unwrap().to_owned();
+        let connect = ["connections", "create", "--display-name", "Sample", "--accept-consent"];
+        let connection = id(self.ask_at_last(&connect));
+        id(self.ask_at_last(&[
+            "exports",
+            "create",
+            "--display-name",
+            "Everyone",
+            "--connection",
+            &connection,
+            "--list",
+            list,
+            "--segment",
+            segment,
+        ]))
+    }
+
+    /// The rejected rows of a run in order: source, row, reason.
+    pub fn rows(&self, run: &str, kind: &[&str]) -> Vec<(String, u64, String)> {
+        let mut arguments = vec!["runs", "rejects", run, "--output", "json"];
+        arguments.extend(kind);
+        let stdout = wait_for("the rejects are told", || {
+            let (code, stdout, _) = self.ask_for(&arguments);
+            (code == Some(0)).then_some(stdout)
+        });
+        let row = |line: &str| {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let text = |name: &str| row[name].as_str().unwrap().to_owned();
+            let source =
+                Path::new(&text("source")).file_name().unwrap().to_str().unwrap().to_owned();
+            (source, row["row"].as_u64().unwrap(), text("reason"))
+        };
+        stdout.lines().map(row).collect()
+    }
+}
+
+impl Service {
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        for service in self.running.values_mut() {
+            // Both fail only for a process that has ended and was waited for.
+            service.child.kill().ok();
+            service.child.wait().ok();
+        }
+        if std::thread::panicking() {
+            for (name, service) in &self.running {
+                let said = service.said();
+                let lines: Vec<&str> = said.lines().collect();
+                eprintln!("{name} said:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+            }
+        }
+        if let Some(prefix) = &self.prefix {
+            if self.database.is_some() {
+                self.runtime.block_on(segue_queue::testing::delete(prefix));
+            }
+        }
+    }
+}
+
+/// Status and body of a page; `None` if nobody answers.
+fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    use std::io::{Read as _, Write as _};
+    let mut socket = std::net::TcpStream::connect(address).ok()?;
+    write!(socket, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    Some((status, body.to_owned()))
+}

@@ -48,8 +48,8 @@ pub struct Proxy {
     limit: Arc<Mutex<Option<usize>>>,
     passed: Arc<AtomicU64>,
     end: CancellationToken,
-    #[expect(dead_code, reason = "its threads do the work")]
-    runtime: Runtime,
+    /// Its threads do the work.
+    _runtime: Runtime,
 }
 
 impl Drop for Proxy {
@@ -77,7 +77,7 @@ impl Proxy {
             limit: Arc::default(),
             passed: Arc::default(),
             end: CancellationToken::new(),
-            runtime,
+            _runtime: runtime,
         };
         let shared = Shared {
             rules: proxy.rules.subscribe(),
@@ -105,7 +105,7 @@ impl Proxy {
                 });
             }
         };
-        proxy.runtime.spawn(proxy.end.clone().run_until_cancelled_owned(accepting));
+        proxy._runtime.spawn(proxy.end.clone().run_until_cancelled_owned(accepting));
         proxy
     }
 

@@ -1,6 +1,9 @@
 //! Services, broker, database and Klaviyo of one case, and the ways between them.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use klaviyo_sim::Config;
 use rand::{Rng as _, rngs::StdRng};
@@ -52,6 +55,8 @@ pub struct Setup {
     /// Of every service.
     pub environment: Vec<(&'static str, String)>,
     pub expected: Expected,
+    /// What the services run, if it is not what was built with the tests.
+    pub binary: Option<PathBuf>,
 }
 
 /// Profiles in a batch of a [`Setup`].
@@ -72,6 +77,7 @@ impl Default for Setup {
             klaviyo: limited(),
             environment: vec![("SEGUE_BATCH_PROFILES", BATCH.to_string())],
             expected: Expected::Complete,
+            binary: None,
         }
     }
 }
@@ -106,7 +112,8 @@ impl<'l> World<'l> {
         let klaviyo = format!("http://{}", to_klaviyo.address());
         let mut environment = vec![("SEGUE_KLAVIYO_URL", klaviyo.as_str())];
         environment.extend(setup.environment.iter().map(|(name, value)| (*name, value.as_str())));
-        let services = Services::apart_on(&sim, setup.shape, (&amqp, &database), &environment);
+        let (ways, binary) = ((amqp.as_str(), database.as_str()), setup.binary.as_deref());
+        let services = Services::apart_on(&sim, setup.shape, ways, &environment, binary);
         setup.people.write(&services.source().join("people.csv"));
         let export = services.export("people.csv");
         let (people, expected) = (setup.people, setup.expected);

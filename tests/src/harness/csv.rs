@@ -37,7 +37,7 @@ pub fn table(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
     (header, rows.collect())
 }
 
-pub fn rejects(path: &Path) -> Vec<Reject> {
+pub(super) fn rejects(path: &Path) -> Vec<Reject> {
     let (header, rows) = table(path);
     assert_eq!(header[..6], COLUMNS);
     let reject = |row: Vec<String>| {
@@ -48,7 +48,7 @@ pub fn rejects(path: &Path) -> Vec<Reject> {
     rows.into_iter().map(reject).collect()
 }
 
-pub fn warnings(path: &Path) -> Vec<WarningLine> {
+pub(super) fn warnings(path: &Path) -> Vec<WarningLine> {
     let (header, rows) = table(path);
     assert_eq!(header, COLUMNS);
     rows.iter().map(|row| line(row)).collect()

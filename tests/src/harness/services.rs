@@ -28,7 +28,9 @@ pub struct Services {
     environment: BTreeMap<String, String>,
     /// By their names, such as `worker-2`.
     running: BTreeMap<String, Service>,
-    /// By the names of services: what they run instead of the binary that was built with the tests.
+    /// What services run: the binary that was built with the tests, or that of another version.
+    binary: PathBuf,
+    /// By the names of services: what they run instead.
     binaries: BTreeMap<String, PathBuf>,
     control_plane: SocketAddr,
     status: SocketAddr,
@@ -90,14 +92,19 @@ impl Services {
         services
     }
 
-    /// As [`Self::apart_with`], on a broker and a database of the caller's.
+    /// As [`Self::apart_with`], on a broker and a database of the caller's, and of another version if that is
+    /// wanted.
     pub fn apart_on(
         sim: &Sim,
         shape: Shape,
         (amqp, database): (&str, &str),
         environment: &[(&str, &str)],
+        binary: Option<&Path>,
     ) -> Self {
         let mut services = Self::prepare(sim);
+        if let Some(binary) = binary {
+            binary.clone_into(&mut services.binary);
+        }
         services.start_apart(shape, amqp, database, environment);
         services
     }
@@ -171,6 +178,7 @@ impl Services {
         let mut services = Self {
             environment: BTreeMap::new(),
             running: BTreeMap::new(),
+            binary: segue(),
             binaries: BTreeMap::new(),
             control_plane: free_address(),
             status: free_address(),
@@ -229,7 +237,7 @@ impl Services {
 
     /// The binary with the services' environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        self.command_of(&segue(), arguments)
+        self.command_of(&self.binary, arguments)
     }
 
     fn command_of(&self, binary: &Path, arguments: &[&str]) -> Command {
@@ -256,7 +264,7 @@ impl Services {
         let listen = metrics.to_string();
         let mut arguments: Vec<&str> = command.iter().map(String::as_str).collect();
         arguments.extend(["--metrics-listen", &listen]);
-        let binary = self.binaries.get(name).cloned().unwrap_or_else(segue);
+        let binary = self.binaries.get(name).unwrap_or(&self.binary).clone();
         let mut starting = self.command_of(&binary, &arguments);
         let child = starting.stdout(Stdio::null()).stderr(out).spawn().unwrap();
         self.running.insert(name.to_owned(), Service { child, command, metrics, log });
@@ -300,12 +308,9 @@ impl Services {
         self.start_again(name, service.command, service.metrics);
     }
 
-    /// As [`Self::kill_and_restart`], but the other is of another version, or (`None`) of today's.
-    pub fn restart_as(&mut self, name: &str, binary: Option<&Path>) {
-        match binary {
-            Some(binary) => self.binaries.insert(name.to_owned(), binary.to_owned()),
-            None => self.binaries.remove(name),
-        };
+    /// As [`Self::kill_and_restart`], but the other is of another version.
+    pub fn restart_as(&mut self, name: &str, binary: &Path) {
+        self.binaries.insert(name.to_owned(), binary.to_owned());
         self.kill_and_restart(name);
     }
 

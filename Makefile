@@ -20,7 +20,7 @@ demo: ## Build, then export a sample segment to a Klaviyo that runs here
 	cargo build --locked --profile demo --package segue
 	@deploy/demo/run.sh $(TARGET)/demo/segue
 
-up: ## Build, then start the services on this machine, with RabbitM.PHONY: help demo up down test lint contract fmt bench chaos python and PostgreS.PHONY: help demo up down test lint contract fmt bench chaos pythonL
+up: ## Build, then start the services on this machine, with RabbitMQ and PostgreSQL
 	@echo "Building segue (a few minutes on a fresh machine) …"
 	cargo build --locked --profile demo --package segue
 	@deploy/local/up.sh $(TARGET)/demo/segue
@@ -39,7 +39,7 @@ python:
 	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
 	  $$as_root apt-get update -q && $$as_root apt-get install -qy python3 python3-venv; }
 
-# RabbitM.PHONY: help demo up down test lint contract fmt bench chaos python and PostgreS.PHONY: help demo up down test lint contract fmt bench chaos pythonL: found, or installed and started. AM.PHONY: help demo up down test lint contract fmt bench chaos pythonP_URL and DATABASE_URL point elsewhere.
+# RabbitMQ and PostgreSQL: found, or installed and started. AMQP_URL and DATABASE_URL point elsewhere.
 services:
 	@deploy/local/services.sh start
 	@deploy/local/services.sh install

@@ -252,7 +252,11 @@ impl<'l> World<'l> {
     pub fn judge_ended(&mut self, run: &Value, target: &Target<'_>) -> Verdict {
         self.raise_the_dead();
         self.services.await_ready();
-        let rejects = self.services.rows(run["id"].as_str().unwrap(), &[]);
+        let id = run["id"].as_str().unwrap();
+        if let Some(folder) = std::env::var_os("CHAOS_LOGS") {
+            self.services.keep_logs(&PathBuf::from(folder).join(id));
+        }
+        let rejects = self.services.rows(id, &[]);
         let report: Report = Services::report(run);
         let told = Told {
             reason: run["failure"]["reason"].as_str().unwrap_or_default().to_owned(),

@@ -290,6 +290,14 @@ impl Services {
         self.running.values().map(Service::said).collect()
     }
 
+    /// Copies what services have said, for people to read.
+    pub fn keep_logs(&self, folder: &Path) {
+        fs::create_dir_all(folder).unwrap();
+        for service in self.running.values() {
+            fs::copy(&service.log, folder.join(service.log.file_name().unwrap())).unwrap();
+        }
+    }
+
     pub fn signal(&self, name: &str, signal: &str) {
         let pid = self.running[name].child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());

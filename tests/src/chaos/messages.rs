@@ -1,5 +1,7 @@
 //! A stranger on the broker: empties queues, deletes them, repeats what others said, talks nonsense.
 
+use std::time::Duration;
+
 use futures::StreamExt as _;
 use lapin::{
     BasicProperties, Connection, ConnectionProperties,
@@ -167,20 +169,20 @@ pub struct Tap<'c> {
 }
 
 impl Tap<'_> {
-    /// All that came within `patience` of each other.
-    pub fn take(&mut self, patience: std::time::Duration) -> Vec<Seen> {
+    /// All that came until now and within `time`.
+    pub fn take(&mut self, time: Duration) -> Vec<Seen> {
         let mut seen = Vec::new();
-        self.channel.runtime.block_on(async {
-            while let Ok(Some(Ok(delivery))) =
-                tokio::time::timeout(patience, self.consumer.next()).await
-            {
+        let all = async {
+            while let Some(Ok(delivery)) = self.consumer.next().await {
                 seen.push(Seen {
                     key: delivery.routing_key.as_str().to_owned(),
                     body: delivery.data.clone(),
                     properties: delivery.properties.clone(),
                 });
             }
-        });
+        };
+        // That it takes the whole time is the rule: there may always be more.
+        self.channel.runtime.block_on(async { tokio::time::timeout(time, all).await }).ok();
         seen
     }
 }

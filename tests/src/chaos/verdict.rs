@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::harness::{Fate, LIST, OTHER_LIST, People, Report, Sim};
+use crate::harness::{Fate, LIST, OTHER_LIST, People, Report, Sim, wait_for};
 
 /// How a run has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,7 @@ pub fn judge(
     target: &Target<'_>,
 ) -> Verdict {
     let Told { report, reason, rejects } = told;
+    settle(sim);
     let mut verdict = Verdict {
         attempted: people.len() as u64,
         delivered: report.delivered,
@@ -110,6 +111,8 @@ pub fn judge(
         ..Verdict::default()
     };
     let (wanted, must_reject) = wanted(people);
+    // With a list that was deleted in mid-run its members are gone too.
+    let gone = !sim.state().accounts[target.account].members.contains_key(target.list);
     let members = sim.members(target.list);
     let there: BTreeSet<&str> = members.iter().map(String::as_str).collect();
     verdict.unexpected += there.difference(&wanted).count() as u64;
@@ -146,7 +149,9 @@ pub fn judge(
         }
         Expected::Ends(reasons) => {
             // Whoever is said to be delivered has to be there; who is there may not be confirmed.
-            verdict.lost += report.delivered.saturating_sub(there.len() as u64);
+            if !gone {
+                verdict.lost += report.delivered.saturating_sub(there.len() as u64);
+            }
             let ended = report.state == "failed" || report.state == "cancelled";
             if !ended || !reasons.contains(&reason.as_str()) {
                 verdict
@@ -156,6 +161,14 @@ pub fn judge(
         }
     }
     verdict
+}
+
+/// Waits until Klaviyo has carried out what it accepted: nobody asks for it once a run has failed.
+fn settle(sim: &Sim) {
+    wait_for("Klaviyo carries out what it accepted", || {
+        let over = |status: &str| status == "complete" || status == "cancelled";
+        sim.state().imports().all(|import| over(&import.status)).then_some(())
+    });
 }
 
 /// Who must be in the list, and which rows must be rejected and why.
@@ -186,7 +199,7 @@ fn look_elsewhere(sim: &Sim, target: &Target<'_>, verdict: &mut Verdict) {
             verdict.misdirected += account.profiles as u64;
             continue;
         }
-        let in_list = account.members.get(target.list).copied().unwrap_or(0);
+        let in_list = account.members.get(target.list).copied().unwrap_or(account.profiles);
         verdict.misdirected += account.profiles.saturating_sub(in_list) as u64;
         verdict.misdirected += account.members.get(OTHER_LIST).copied().unwrap_or(0) as u64;
         for import in &account.imports {

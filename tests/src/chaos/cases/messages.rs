@@ -62,9 +62,8 @@ fn again(
     let mut tap = stranger.tap_jobs();
     let run = world.start();
     world.in_the_middle(rng);
-    let mut seen = Vec::new();
     for _ in 0..4 {
-        seen.extend(tap.take(Duration::from_millis(150)));
+        let seen = tap.take(Duration::from_millis(300));
         for at in order(seen.len(), rng) {
             stranger.repeat(&seen[at]);
         }

@@ -87,11 +87,12 @@ pub(super) const CASES: &[Case] = &[
     ),
     Case::new(
         ("F26", "ways-of-different-length"),
-        "RabbitMQ and PostgreSQL are 20 to 120 ms away",
+        "RabbitMQ is 20 to 100 ms away, PostgreSQL 2 to 6",
         |lane, rng| {
             in_the_middle(lane, rng, Setup::default(), |world, rng| {
-                for way in [broker, database] {
-                    let latency = Duration::from_millis(rng.random_range(10..60));
+                let ways: [(Pick, _); 2] = [(broker, 10..50), (database, 1..3)];
+                for (way, millis) in ways {
+                    let latency = Duration::from_millis(rng.random_range(millis));
                     let far = Way { latency, ..Way::default() };
                     way(world).ways(far, far);
                 }

@@ -156,9 +156,13 @@ impl Channel {
         })
     }
 
-    /// The same message once more.
+    /// The same message once more, straight into its queue: a tap does not see it.
     pub fn repeat(&self, seen: &Seen) {
-        self.publish("jobs", &seen.key, &seen.body, seen.properties.clone());
+        let queue = self.name(&format!("jobs.{}", seen.key));
+        let (options, properties) = (BasicPublishOptions::default(), seen.properties.clone());
+        let sent =
+            self.channel.basic_publish("".into(), queue.into(), options, &seen.body, properties);
+        self.runtime.block_on(sent).unwrap();
     }
 }
 

@@ -1,6 +1,11 @@
 //! The nasty files of `tests/golden`, each with what has to become of it, and those too large to be kept.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -208,13 +213,14 @@ fn line_of_long_names() -> String {
 
 /// A line of as many keys as have room in it.
 fn line_of_many_keys() -> String {
-    let keys: String = (0..500_000).map(|n| format!(",\"k{n}\":1")).collect();
+    let keys = (0..500_000).map(|n| format!(",\"k{n}\":1")).collect::<Vec<_>>().concat();
     format!("{{\"email\":\"bomb@example.com\"{keys}}}\n")
 }
 
 /// Rows before them decide the columns.
 fn people(count: usize) -> String {
-    (0..count).map(|n| format!("{{\"email\":\"p{n}@example.com\"}}\n")).collect()
+    let lines = (0..count).map(|n| format!("{{\"email\":\"p{n}@example.com\"}}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 #[test]
@@ -241,9 +247,10 @@ fn one_row_that_would_fill_the_memory_is_a_reject() {
 fn header_of_a_million_columns_is_an_error_of_a_few_words() {
     let sim = Sim::free();
     let keys = line_of_many_keys();
+    let names = (0..1_000_000).map(|n| format!("c{n},")).collect::<Vec<_>>().concat();
     for (name, content) in [
         ("commas.csv", ",".repeat(8_000_000) + "\nann@example.com\n"),
-        ("names.csv", (0..1_000_000).map(|n| format!("c{n},")).collect::<String>() + "email\n"),
+        ("names.csv", names + "email\n"),
         ("keys.ndjson", keys),
     ] {
         let (ended, peak) = with_peak(Export::to(&sim).content(name, content).start());

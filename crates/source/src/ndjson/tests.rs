@@ -220,7 +220,7 @@ fn names_that_would_fill_the_memory_cost_only_their_row() {
     let nested = format!("{{\"{long}\":{{\"{long}\":1}}}}");
     let flat = format!("{{\"{long}{long}\":1}}");
     let escaped = format!("{{\"\\u00e9{long}{long}\":1}}");
-    let many: String = (0..4097).map(|n| format!("\"k{n}\":1,")).collect();
+    let many = (0..4097).map(|n| format!("\"k{n}\":1,")).collect::<Vec<_>>().concat();
     let many = format!("{{{many}\"a\":1}}");
     let options = ReadOptions { sampled_rows: 1, ..ReadOptions::default() };
     for line in [&nested, &flat, &escaped, &many] {

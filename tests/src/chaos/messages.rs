@@ -38,7 +38,7 @@ pub struct Seen {
 
 /// A connection of its own to the broker of some services.
 pub struct Channel {
-    channel: lapin::Channel,
+    amqp: lapin::Channel,
     prefix: String,
     runtime: Runtime,
 }
@@ -48,12 +48,12 @@ impl Channel {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().unwrap();
         let (url, prefix) = services.broker();
-        let channel = runtime.block_on(async {
+        let amqp = runtime.block_on(async {
             let connection =
                 Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
             connection.create_channel().await.unwrap()
         });
-        Self { channel, prefix: prefix.to_owned(), runtime }
+        Self { amqp, prefix: prefix.to_owned(), runtime }
     }
 
     fn name(&self, name: &str) -> String {
@@ -64,7 +64,7 @@ impl Channel {
         self.runtime.block_on(async {
             for queue in QUEUES {
                 let queue = self.name(queue);
-                self.channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.unwrap();
+                self.amqp.queue_purge(queue.into(), QueuePurgeOptions::default()).await.unwrap();
             }
         });
     }
@@ -73,15 +73,12 @@ impl Channel {
         self.runtime.block_on(async {
             for queue in QUEUES {
                 let queue = self.name(queue);
-                self.channel
-                    .queue_delete(queue.into(), QueueDeleteOptions::default())
-                    .await
-                    .unwrap();
+                self.amqp.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
             }
             for exchange in EXCHANGES {
                 let exchange = self.name(exchange);
                 let options = ExchangeDeleteOptions::default();
-                self.channel.exchange_delete(exchange.into(), options).await.unwrap();
+                self.amqp.exchange_delete(exchange.into(), options).await.unwrap();
             }
         });
     }
@@ -89,8 +86,7 @@ impl Channel {
     pub fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) {
         let exchange = self.name(exchange);
         let options = BasicPublishOptions::default();
-        let sent =
-            self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
+        let sent = self.amqp.basic_publish(exchange.into(), key.into(), options, body, properties);
         self.runtime.block_on(sent).unwrap();
     }
 
@@ -132,11 +128,11 @@ impl Channel {
             let options =
                 QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
             let declared =
-                self.channel.queue_declare(queue.as_str().into(), options, FieldTable::default());
+                self.amqp.queue_declare(queue.as_str().into(), options, FieldTable::default());
             declared.await.unwrap();
             for key in ["read", "upload", "confirm"] {
                 let (jobs, options) = (self.name("jobs"), QueueBindOptions::default());
-                let bound = self.channel.queue_bind(
+                let bound = self.amqp.queue_bind(
                     queue.as_str().into(),
                     jobs.into(),
                     key.into(),
@@ -146,7 +142,7 @@ impl Channel {
                 bound.await.unwrap();
             }
             let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-            let consumer = self.channel.basic_consume(
+            let consumer = self.amqp.basic_consume(
                 queue.as_str().into(),
                 "tap".into(),
                 options,
@@ -161,7 +157,7 @@ impl Channel {
         let queue = self.name(&format!("jobs.{}", seen.key));
         let (options, properties) = (BasicPublishOptions::default(), seen.properties.clone());
         let sent =
-            self.channel.basic_publish("".into(), queue.into(), options, &seen.body, properties);
+            self.amqp.basic_publish("".into(), queue.into(), options, &seen.body, properties);
         self.runtime.block_on(sent).unwrap();
     }
 }

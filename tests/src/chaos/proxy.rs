@@ -48,8 +48,7 @@ pub struct Proxy {
     limit: Arc<Mutex<Option<usize>>>,
     passed: Arc<AtomicU64>,
     end: CancellationToken,
-    /// Its threads do the work.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Drop for Proxy {
@@ -77,7 +76,7 @@ impl Proxy {
             limit: Arc::default(),
             passed: Arc::default(),
             end: CancellationToken::new(),
-            _runtime: runtime,
+            runtime,
         };
         let shared = Shared {
             rules: proxy.rules.subscribe(),
@@ -105,7 +104,7 @@ impl Proxy {
                 });
             }
         };
-        proxy._runtime.spawn(proxy.end.clone().run_until_cancelled_owned(accepting));
+        proxy.runtime.spawn(proxy.end.clone().run_until_cancelled_owned(accepting));
         proxy
     }
 
@@ -151,7 +150,9 @@ impl Proxy {
 
 /// Closing a socket that does not linger is a reset.
 fn reset(stream: TcpStream) {
-    drop(stream.set_zero_linger());
+    // If that fails the connection is gone already.
+    stream.set_zero_linger().ok();
+    drop(stream);
 }
 
 /// A connection was cut on purpose.
@@ -206,7 +207,7 @@ async fn copy(
         let way = if up { there } else { back };
         if way.black_hole {
             // Whoever heals it cuts what has lost bytes.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         tokio::time::sleep(way.latency + way.takes(read)).await;
         let pass = if up { shared.let_pass(read) } else { read };

@@ -501,10 +501,9 @@ impl Drop for Services {
                 eprintln!("{name} said:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
             }
         }
-        if let Some(prefix) = &self.prefix {
-            if self.database.is_some() {
-                self.runtime.block_on(segue_queue::testing::delete(prefix));
-            }
+        // A broker of the caller's goes as a whole.
+        if let (Some(prefix), Some(_)) = (&self.prefix, &self.database) {
+            self.runtime.block_on(segue_queue::testing::delete(prefix));
         }
     }
 }

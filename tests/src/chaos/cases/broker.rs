@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
         "kill -9 of RabbitMQ, and a start with nothing on its disk",
         |lane, rng| {
             in_the_middle(lane, rng, Setup::default(), |world, _| {
-                world.lane.broker.wipe_and_restart()
+                world.lane.broker.wipe_and_restart();
             })
         },
     ),

@@ -101,6 +101,8 @@ pub const POINTS: &[Point] = &[
     point("worker.worked", "worker", Always(1)),
 ];
 
+static BY_MESSAGE: Point = point("control_plane.start", "control-plane", Command);
+
 /// One case for each, under its name.
 pub(super) fn cases() -> Vec<Case> {
     let case = |point: &'static Point| Case {
@@ -112,7 +114,6 @@ pub(super) fn cases() -> Vec<Case> {
     };
     let mut cases: Vec<Case> = POINTS.iter().map(case).collect();
     // A message is done with when what it asks for is committed, and not before.
-    static BY_MESSAGE: Point = point("control_plane.start", "control-plane", Command);
     cases.push(Case { name: "control_plane.start, by message", short: true, ..case(&BY_MESSAGE) });
     cases
 }

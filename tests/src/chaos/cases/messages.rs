@@ -79,7 +79,8 @@ fn fifty_starts(lane: &mut Lane, rng: &mut StdRng) -> Verdict {
     let services = &world.services;
     let answers: Vec<(Option<i32>, String, String)> = std::thread::scope(|scope| {
         let ask = |nth: usize| {
-            let request = if nth % 2 == 0 { same.clone() } else { format!("{same}-{nth}") };
+            let request =
+                if nth.is_multiple_of(2) { same.clone() } else { format!("{same}-{nth}") };
             let export = export.clone();
             scope.spawn(move || {
                 let arguments =

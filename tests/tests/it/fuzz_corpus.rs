@@ -74,7 +74,7 @@ fn replay_and_change(target: &'static str) {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let seed = number("SEGUE_FUZZ_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
     let rounds = number("SEGUE_FUZZ_ROUNDS").unwrap_or(ROUNDS.into());
-    println!(
+    eprintln!(
         "{target}: {} kept inputs, {rounds} changed ones of SEGUE_FUZZ_SEED={seed}",
         kept.len()
     );
@@ -88,12 +88,12 @@ fn replay_and_change(target: &'static str) {
 }
 
 /// Says what the input was if the oracle panics.
-fn call(oracle: fn(&[u8]), input: &[u8]) {
+fn call(oracle: oracles::Oracle, input: &[u8]) {
     struct Saying<'a>(&'a [u8]);
     impl Drop for Saying<'_> {
         fn drop(&mut self) {
             if thread::panicking() {
-                println!("the input was b\"{}\"", self.0.escape_ascii());
+                eprintln!("the input was b\"{}\"", self.0.escape_ascii());
             }
         }
     }

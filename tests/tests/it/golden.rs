@@ -96,6 +96,10 @@ impl Want {
     }
 }
 
+fn ending(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, ending)| ending)
+}
+
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
 }
@@ -105,7 +109,7 @@ fn verify_all(wanted: impl Fn(&str) -> bool) {
     let mut names: Vec<String> = fs::read_dir(golden())
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
-        .filter(|name| wanted(name) && !name.ends_with(".want"))
+        .filter(|name| wanted(name) && ending(name) != "want")
         .collect();
     names.sort();
     assert!(!names.is_empty());
@@ -120,12 +124,12 @@ fn verify_all(wanted: impl Fn(&str) -> bool) {
 // Apart, so that they run side by side.
 #[test]
 fn nasty_csv_of_the_first_half_of_the_alphabet_has_the_wanted_fates() {
-    verify_all(|name| name.ends_with(".csv") && name < "l");
+    verify_all(|name| ending(name) == "csv" && name < "l");
 }
 
 #[test]
 fn nasty_csv_of_the_second_half_of_the_alphabet_has_the_wanted_fates() {
-    verify_all(|name| name.ends_with(".csv") && name >= "l");
+    verify_all(|name| ending(name) == "csv" && name >= "l");
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn nasty_json_has_the_wanted_fates() {
 
 #[test]
 fn nasty_archives_have_the_wanted_fates() {
-    verify_all(|name| name.ends_with(".gz") || name.ends_with(".zst"));
+    verify_all(|name| ["gz", "zst"].contains(&ending(name)));
 }
 
 /// The reader reads so many bytes at a time.

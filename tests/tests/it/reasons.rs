@@ -191,8 +191,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
+/// A code, what it means, and what to do.
+type Words = [&'static str; 3];
+
 /// All codes with their words and what to do, and the tests that meet them.
-fn all() -> Vec<(&'static str, Vec<[&'static str; 3]>, &'static [Met])> {
+fn all() -> Vec<(&'static str, Vec<Words>, &'static [Met])> {
     macro_rules! codes {
         ($reason:ident) => {
             $reason::ALL.iter().map(|it| [it.code(), it.meaning(), it.fix()]).collect()

@@ -34,7 +34,7 @@ pub fn archives(data: &[u8]) {
             // A bomb is no error while it is not packed.
             Err(Problem::TooLarge) => assert!(data.len() > 64 << 10),
             unpacked => {
-                assert!(unpacked == plain || plain == Err(Problem::Foreign), "{unpacked:?}")
+                assert!(unpacked == plain || plain == Err(Problem::Foreign), "{unpacked:?}");
             }
         }
         let cut = 4 + data.len() % (packed.len() - 4);

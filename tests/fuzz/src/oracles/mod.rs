@@ -14,8 +14,11 @@ pub use mapping::mapping;
 pub use messages::messages;
 pub use rows::{csv, ndjson};
 
+/// Panics if something does not hold.
+pub type Oracle = fn(&[u8]);
+
 /// By the names of their folders in the corpus.
-pub const ALL: [(&str, fn(&[u8])); 6] = [
+pub const ALL: [(&str, Oracle); 6] = [
     ("csv", csv),
     ("ndjson", ndjson),
     ("mapping", mapping),

@@ -72,8 +72,8 @@ fn every_line_has_one_fate(data: &[u8], pass: &Pass) {
     if data.len() > RAW_BYTES {
         return;
     }
-    let lines = data.iter().filter(|byte| **byte == b'\n').count()
-        + usize::from(!data.is_empty() && !data.ends_with(b"\n"));
+    let lines = data.split(|byte| *byte == b'\n').count()
+        - usize::from(data.is_empty() || data.ends_with(b"\n"));
     let read: usize = pass
         .rows
         .iter()

@@ -156,7 +156,9 @@ pub fn page(outcomes: &[Outcome]) -> String {
     for case in cases.iter().filter(|case| case.fault != "kill point") {
         writeln!(page, "- `{}` ({}): {}.", case.name, case.fault, case.what).unwrap();
     }
-    writeln!(page, "- The other names are kill points: whoever comes by dies there.").unwrap();
+    page.push_str(
+        "- The other names are kill points: each of two instances dies there when it comes by.\n",
+    );
     page.push_str("\n## Not covered\n\n");
     for (fault, why) in cases::NOT_COVERED {
         writeln!(page, "- {fault}: {why}.").unwrap();

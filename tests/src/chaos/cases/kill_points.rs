@@ -146,12 +146,9 @@ impl Point {
             if let Always(passes) = self.reached { rng.random_range(0..passes) } else { 0 };
         let arm = format!("{}={passes}*off->return", self.name);
         let names = world.services.names().into_iter().filter(|name| name.starts_with(self.kind));
-        // One of several is enough where each comes by; otherwise whoever does.
-        let one_is_enough = matches!(self.reached, Always(5..));
-        for name in names.take(if one_is_enough { 1 } else { usize::MAX }).collect::<Vec<_>>() {
+        for name in names.collect::<Vec<_>>() {
             world.services.restart_with(&name, &[("FAILPOINTS", &arm)]);
         }
-        world.services.await_ready();
         let run = self.provoke(&mut world, rng);
         let ended = world.end(&run);
         let killed = format!("killed at {}", self.name);
@@ -189,10 +186,9 @@ impl Point {
     /// Starts a run, and does what leads to the point.
     fn provoke(&self, world: &mut World<'_>, rng: &mut StdRng) -> String {
         match self.reached {
-            Always(_) | Split => world.start(),
-            Start => world.start_at_last(),
+            Always(_) | Split | Start => world.start_at_last(),
             Cancel => {
-                let run = world.start();
+                let run = world.start_at_last();
                 world.in_the_middle(rng);
                 world.cancel_at_last(&run);
                 run
@@ -203,7 +199,7 @@ impl Point {
                 world.run_of_export()
             }
             Expire => {
-                let run = world.start();
+                let run = world.start_at_last();
                 world.in_the_middle(rng);
                 let name = world.one_of("worker", rng);
                 world.services.kill_and_restart(&name);

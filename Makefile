@@ -101,7 +101,7 @@ fuzz: $(FUZZ_HOME)/bin/cargo-fuzz ## Each way in for a minute with whatever a fu
 	    --target-dir $(TARGET)/fuzz $$target \
 	    $(TARGET)/fuzz-corpus/$$target tests/fuzz/corpus/$$target tests/golden tests/corpus -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=256 \
-	    -print_final_stats=1; \
+	    -verbosity=0 -print_final_stats=1; \
 	done
 
 $(FUZZ_HOME)/bin/cargo-fuzz:

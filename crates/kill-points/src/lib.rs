@@ -26,4 +26,5 @@ pub fn arm() -> impl Sized {
 
 /// There are no kill points in this build.
 #[cfg(not(feature = "armed"))]
-pub fn arm() {}
+#[must_use]
+pub fn arm() -> impl Sized {}

@@ -49,8 +49,12 @@ struct Service {
 
 /// On loopback, where nobody listens at the moment.
 pub fn free_address() -> SocketAddr {
-    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    probe.local_addr().unwrap()
+    // Below those that the system gives to whoever connects: it might give one away before it is listened on.
+    const PORTS: std::ops::Range<u16> = 10_000..32_000;
+    wait_for("a free port", || {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(PORTS)));
+        TcpListener::bind(address).is_ok().then_some(address)
+    })
 }
 
 fn broker() -> String {

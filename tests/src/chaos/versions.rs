@@ -7,11 +7,11 @@ use std::{
     sync::OnceLock,
 };
 
-/// The binary of version 0.1.0: `SEGUE_V0_1_0`, or else built, once, from the commit that its corpus names.
+/// The binary of version 0.1.0: `CHAOS_V0_1_0`, or else built, once, from the commit that its corpus names.
 pub fn first() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
-        let given = std::env::var_os("SEGUE_V0_1_0").map(PathBuf::from);
+        let given = std::env::var_os("CHAOS_V0_1_0").map(PathBuf::from);
         given.unwrap_or_else(|| build("v0.1.0"))
     };
     BUILT.get_or_init(build).clone()

@@ -44,9 +44,9 @@ impl Drop for Disk {
     }
 }
 
-/// There is room for some of the batches.
+/// There is room for a few of the batches, and what is read comes faster than what is sent goes.
 fn staging_full(lane: &mut Lane, rng: &mut StdRng) -> Verdict {
-    let disk = Disk::of(&format!("{}k", rng.random_range(150..400)));
+    let disk = Disk::of(&format!("{}k", rng.random_range(60..140)));
     let staging = format!("file://{}", disk.0.path().display());
     let mut setup = Setup { expected: Expected::Ends(&["staging_failed"]), ..Setup::default() };
     setup.environment.push(("SEGUE_STAGING_URL", staging));

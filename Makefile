@@ -78,7 +78,7 @@ SOAK := 5000000
 chaos: services ## Every fault that one machine can make, and what became of every row (an hour)
 	@echo "Building segue with its kill points (some minutes on a fresh machine) …"
 	cargo build --locked --workspace --bins --profile chaos --quiet
-	$(TARGET)/chaos/chaos --seed $(SEED) --seeds $(SEEDS) --soak $(SOAK) --ledger $(TARGET)/chaos.jsonl --page docs/reliability.md
+	$(TARGET)/chaos/chaos --seed $(SEED) --seeds $(SEEDS) --soak $(SOAK) --page docs/reliability.md
 	python3 tests/mutate.py
 
 bench: ## Speed and memory, things compared side by side in one run

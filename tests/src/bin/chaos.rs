@@ -23,13 +23,13 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     seeds: u64,
     /// Cases at a time.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 4)]
     lanes: usize,
     /// Profiles that the soak delivers.
     #[arg(long, default_value_t = 5_000_000)]
     soak: u64,
-    /// Outcomes are added to this file.
-    #[arg(long, default_value = "target/chaos.jsonl")]
+    /// Outcomes are added to this file, one JSON object a line.
+    #[arg(long, default_value = "docs/reliability.jsonl")]
     ledger: PathBuf,
     /// The page that is made of all outcomes in it.
     #[arg(long)]

@@ -21,7 +21,7 @@ use super::{
 pub struct Outcome {
     pub case: String,
     pub seed: u64,
-    pub seconds: f64,
+    pub seconds: u64,
     pub verdict: Verdict,
 }
 
@@ -32,7 +32,7 @@ impl Outcome {
         let ok = if verdict.is_clean() { "ok  " } else { "FAIL" };
         let recovery = verdict.recovery.map(seconds_of).unwrap_or_default();
         let mut line = format!(
-            "{ok} {case:34} seed {seed:<4} {:>7} rows {:>7} delivered {:>2} repeated  recovery {recovery:>6}  in {seconds:.1} s",
+            "{ok} {case:34} seed {seed:<4} {:>7} rows {:>7} delivered {:>2} repeated  recovery {recovery:>6}  in {seconds} s",
             verdict.attempted, verdict.delivered, verdict.repeated_sends,
         );
         if !verdict.is_clean() {
@@ -169,7 +169,8 @@ pub fn page(outcomes: &[Outcome]) -> String {
 const INTRODUCTION: &str = "\
 # Nothing lost
 
-This page is written by `make chaos`. Each run is of real processes on one machine: two control-planes, two workers,
+This page is written by `make chaos`, from the outcomes in `reliability.jsonl` beside it, to which every invocation adds.
+Each run is of real processes on one machine: two control-planes, two workers,
 status, a RabbitMQ and a PostgreSQL of its own, and a Klaviyo that keeps its limits. A run begins, the fault comes, the
 run ends, and a judge outside of Segue compares the rows of the source with what Klaviyo has and with what Segue says.
 

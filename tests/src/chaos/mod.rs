@@ -63,5 +63,5 @@ fn run_one(case: &Case, seed: u64, lane: &mut Option<Lane>) -> Outcome {
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
         Verdict { problems: vec![words.unwrap_or_default()], ..Verdict::default() }
     });
-    Outcome { case: case.name.to_owned(), seed, seconds: begin.elapsed().as_secs_f64(), verdict }
+    Outcome { case: case.name.to_owned(), seed, seconds: begin.elapsed().as_secs(), verdict }
 }

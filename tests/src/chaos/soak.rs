@@ -93,12 +93,7 @@ pub fn run(seed: u64, deliveries: u64) -> Outcome {
         total.add(&told.judge(&world.sim));
     }
     look_elsewhere(&world.sim, &mut total);
-    Outcome {
-        case: "soak".to_owned(),
-        seed,
-        seconds: begin.elapsed().as_secs_f64(),
-        verdict: total,
-    }
+    Outcome { case: "soak".to_owned(), seed, seconds: begin.elapsed().as_secs(), verdict: total }
 }
 
 /// One run as it was told, and the people who belong into its list.

@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::harness::{Fate, LIST, OTHER_LIST, People, Report, Sim, wait_for};
 
+/// What says nothing is not written down.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// How a run has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
@@ -20,29 +25,63 @@ pub enum Expected {
 
 /// What became of the rows of one case.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Verdict {
     /// Rows in the source.
+    #[serde(skip_serializing_if = "is_default")]
     pub attempted: u64,
     /// Profiles in bodies that Klaviyo accepted, however often.
+    #[serde(skip_serializing_if = "is_default")]
     pub acknowledged: u64,
     /// As the run says.
+    #[serde(skip_serializing_if = "is_default")]
     pub delivered: u64,
+    #[serde(skip_serializing_if = "is_default")]
     pub rejected: u64,
+    #[serde(skip_serializing_if = "is_default")]
     pub duplicates: u64,
     /// Rows that must be delivered or reported, and are neither.
+    #[serde(skip_serializing_if = "is_default")]
     pub lost: u64,
     /// Members whom no row asks for, and rejects that no row explains.
+    #[serde(skip_serializing_if = "is_default")]
     pub unexpected: u64,
     /// Profiles in a list or an account that the run did not name.
+    #[serde(skip_serializing_if = "is_default")]
     pub misdirected: u64,
+    #[serde(skip_serializing_if = "is_default")]
     pub rejected_twice: u64,
+    #[serde(skip_serializing_if = "is_default")]
     pub repeated_sends: u64,
     /// The longest time after the fault in which nothing was accepted and nothing ended.
+    #[serde(skip_serializing_if = "is_default", with = "millis")]
     pub recovery: Option<Duration>,
     /// The fault came between the first and the last request.
+    #[serde(skip_serializing_if = "is_default")]
     pub fired: bool,
     /// What else is wrong, such as a state that is not true.
+    #[serde(skip_serializing_if = "is_default")]
     pub problems: Vec<String>,
+}
+
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    #[expect(clippy::ref_option, reason = "this is how serde calls it")]
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(|time| time.as_millis()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
+    }
 }
 
 impl Verdict {

@@ -57,7 +57,8 @@ impl Report {
         }
         assert!(times.is_sorted(), "{times:?}");
         // What is cancelled before anybody works on it has never started.
-        let started = self.started_at.is_some() || (self.state == "cancelled" && self.rows_read == 0);
+        let started =
+            self.started_at.is_some() || (self.state == "cancelled" && self.rows_read == 0);
         assert!(started && self.ended_at.is_some(), "{self:#?}");
     }
 }

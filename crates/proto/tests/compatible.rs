@@ -88,7 +88,7 @@ fn corpus() -> PathBuf {
 #[test]
 fn contract_of_every_released_version_still_holds() {
     let own = corpus().join(concat!("v", env!("CARGO_PKG_VERSION"))).join("segue.binpb");
-    if std::env::var_os("SEGUE_WRITE_CORPUS").is_some() {
+    if std::env::var_os("SEGUE_TEST_WRITE_CORPUS").is_some() {
         fs::create_dir_all(own.parent().unwrap()).unwrap();
         fs::write(&own, today().encode_to_vec()).unwrap();
     }

@@ -10,7 +10,8 @@ use crate::QueueError;
 
 /// The first wait before a connection is made again; it doubles up to [`CAP`].
 const FIRST: Duration = Duration::from_millis(100);
-const CAP: Duration = Duration::from_secs(5);
+/// A broker that was restarted is away for some seconds: who waits longer than this makes them many.
+const CAP: Duration = Duration::from_secs(2);
 /// How often a connection is looked at beside what `lapin` tells: it keeps quiet about one end.
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -200,7 +200,7 @@ fn messages_of_every_released_version_are_understood() {
 fn corpus_of_this_version_is_whole() {
     let version = concat!("v", env!("CARGO_PKG_VERSION"));
     let folder = corpus().join(version).join("queue");
-    if std::env::var_os("SEGUE_WRITE_CORPUS").is_some() {
+    if std::env::var_os("SEGUE_TEST_WRITE_CORPUS").is_some() {
         fs::create_dir_all(&folder).unwrap();
         for sample in samples() {
             fs::write(folder.join(sample.file), sample.encode()).unwrap();

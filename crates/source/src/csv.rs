@@ -135,6 +135,7 @@ impl<R: io::Read> CsvReader<R> {
                     RejectReason::RowHasNul => ColumnsProblem::HasNul,
                     RejectReason::RowNotUtf8 => ColumnsProblem::NotUtf8,
                     RejectReason::RowTooLarge => ColumnsProblem::TooLong { limit_bytes },
+                    RejectReason::RowRagged => ColumnsProblem::TooMany { limit: max_columns },
                     _ => ColumnsProblem::Quoting,
                 }));
             }
@@ -226,6 +227,9 @@ impl<R: io::Read> CsvReader<R> {
         let (mut cell, mut mark) = (start, self.next_mark);
         let (end, behind) = loop {
             (cell, mark) = self.plain_cells(start, cell, mark);
+            if self.slots.len() > MAX_CELLS {
+                return self.broken(RejectReason::RowRagged, TOO_MANY, cell);
+            }
             match self.cell(start, cell, mark) {
                 CellEnd::Delimiter { end, next_mark } => {
                     (cell, mark) = (end + 1, next_mark);
@@ -251,7 +255,8 @@ impl<R: io::Read> CsvReader<R> {
     fn plain_cells(&mut self, start: usize, mut cell: usize, mut mark: usize) -> (usize, usize) {
         let bytes = self.window.bytes();
         let limit = start + self.limits.row;
-        for at in self.marks[mark..].iter().map(|at| *at as usize) {
+        let some = self.marks.len().min(mark + MAX_CELLS);
+        for at in self.marks[mark..some].iter().map(|at| *at as usize) {
             let is_plain = bytes[at] == self.delimiter && bytes[cell] != b'"';
             if !is_plain || at > limit || at - cell > self.limits.cell {
                 break;
@@ -395,6 +400,9 @@ impl<R: io::Read> CsvReader<R> {
     }
 }
 
+/// Far more than any object may have columns: of a row of nothing but commas no more is remembered.
+const MAX_CELLS: usize = 1 << 16;
+const TOO_MANY: &str = "the row has more than 65536 cells";
 const TOO_LARGE: &str = "the row or one of its cells is above the limit";
 const UNCLOSED_LIMIT: &str = "a quote opens and is not closed within the limit of a cell";
 const UNCLOSED_END: &str = "a quote opens and is not closed before the file ends";

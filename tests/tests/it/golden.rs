@@ -229,7 +229,7 @@ fn people(count: usize) -> String {
 
 #[test]
 fn one_row_that_would_fill_the_memory_is_a_reject() {
-    const MOST: u64 = 400 << 10;
+    const MOST: u64 = 300 << 10;
     let late = people(10_000);
     for (name, content, row) in [
         ("early.ndjson", line_of_long_names() + "{\"email\":\"p0@example.com\"}\n", 1),

@@ -145,7 +145,7 @@ pub fn page(outcomes: &[Outcome]) -> String {
     write!(
         page,
         "\n{} runs, {clean} of them clean; {fired} deliveries in runs in which the fault came between the first and \
-         the last request: {} lost, {} unexpected, {} misdirected, {} rejected twice.\n\n## The cases\n\n",
+         the last request: {} lost, {} unexpected, {} misdirected, {} rejected twice.\n",
         outcomes.len(),
         total.lost,
         total.unexpected,
@@ -153,6 +153,11 @@ pub fn page(outcomes: &[Outcome]) -> String {
         total.rejected_twice
     )
     .unwrap();
+    for Outcome { case, seed, verdict, .. } in outcomes.iter().filter(|it| !it.verdict.is_clean()) {
+        writeln!(page, "- not clean: `{case}`, seed {seed}: {}", verdict.problems.join("; "))
+            .unwrap();
+    }
+    page.push_str("\n## The cases\n\n");
     for case in cases.iter().filter(|case| case.fault != "kill point") {
         writeln!(page, "- `{}` ({}): {}.", case.name, case.fault, case.what).unwrap();
     }

@@ -55,38 +55,53 @@ pub async fn note(
     attempt: u32,
     death: &Death,
 ) -> Result<(), StoreError> {
-    let now = tx.now();
-    let args = args![
-        text(id),
-        text(held.job),
-        text(held.job),
-        held.kind.name(),
-        held.account_id.as_str(),
-        held.run.map(|run| run.to_string()).unwrap_or_default(),
-        held.batch.map_or(-1, |no| i64::from(no.0)),
+    let job = held.job.to_string();
+    let of = Of {
+        job: &job,
+        kind: held.kind.name(),
+        account_id: &held.account_id,
+        run: held.run.map(|run| run.to_string()).unwrap_or_default(),
+        batch: held.batch.map_or(-1, |no| i64::from(no.0)),
         attempt,
-        death.cause.name(),
-        death.detail.as_str(),
-        death.bytes,
-        death.sha256.as_str(),
-        now,
-    ];
-    tx.execute(NOTE, args).await?;
-    Ok(())
+    };
+    write(tx, id, &job, of, death).await
 }
 
 /// Writes down a message that belongs to no job. The same bytes again have the same entry.
 pub async fn note_message(tx: &mut Tx, id: DeadJobId, death: &Death) -> Result<(), StoreError> {
+    let nobody =
+        Of { job: "", kind: "", account_id: "", run: String::new(), batch: -1, attempt: 0 };
+    write(tx, id, &format!("message {}", death.sha256), nobody, death).await
+}
+
+/// What an entry is of, as its row has it.
+struct Of<'a> {
+    job: &'a str,
+    kind: &'a str,
+    account_id: &'a str,
+    run: String,
+    batch: i64,
+    attempt: u32,
+}
+
+async fn write(
+    tx: &mut Tx,
+    id: DeadJobId,
+    subject: &str,
+    of: Of<'_>,
+    death: &Death,
+) -> Result<(), StoreError> {
     let now = tx.now();
+    let Of { job, kind, account_id, run, batch, attempt } = of;
     let args = args![
         text(id),
-        format!("message {}", death.sha256),
-        "",
-        "",
-        "",
-        "",
-        -1_i64,
-        0_u32,
+        subject,
+        job,
+        kind,
+        account_id,
+        run,
+        batch,
+        attempt,
         death.cause.name(),
         death.detail.as_str(),
         death.bytes,

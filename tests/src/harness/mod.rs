@@ -2,6 +2,7 @@
 //!
 //! Nothing of Segue's own is used to judge it: people, reports and lists are read by code of the harness.
 
+mod client;
 mod csv;
 mod export;
 mod judge;
@@ -17,13 +18,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use client::Client;
 pub use csv::{Reject, WarningLine, table};
 pub use export::{Ended, Export, Running, segue};
 pub use judge::Judge;
 pub use people::{Fate, People};
 pub use python::python;
 pub use report::Report;
-pub use services::{Client, Services, Shape, free_address};
+pub use services::{Services, Shape, free_address};
 pub use sim::{LIST, OTHER_LIST, Sim, account, free, limited, rate};
 
 /// Far longer than anything here takes: only a test that would never end meets it.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{LIST, Report, Sim, segue, wait_for};
+use super::{Client, LIST, Report, Sim, segue, wait_for};
 
 /// How many of each.
 #[derive(Debug, Clone, Copy)]
@@ -347,12 +347,7 @@ impl Services {
 
     /// Somebody who asks on and on, whatever becomes of the services.
     pub fn client(&self, api_key: &str) -> Client {
-        Client {
-            server: format!("http://{}", self.control_plane),
-            status: format!("http://{}", self.status),
-            home: self.folder.path().to_owned(),
-            api_key: api_key.to_owned(),
-        }
+        Client::new(self.control_plane, self.status, self.folder.path(), api_key)
     }
 
     /// Runs the command line as a client; what it prints, and how it ended.
@@ -407,81 +402,6 @@ impl Services {
     /// The rejected rows, or the warnings, in order: source, row, reason.
     pub fn rows(&self, run: &str, kind: &[&str]) -> Vec<(String, u64, String)> {
         self.client("pk_sim").rows(run, kind)
-    }
-}
-
-/// The command line as a client of services.
-#[derive(Debug, Clone)]
-pub struct Client {
-    server: String,
-    status: String,
-    home: PathBuf,
-    api_key: String,
-}
-
-impl Client {
-    /// What it prints, and how it ended.
-    pub fn ask_for(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        let mut arguments = arguments.to_vec();
-        arguments.extend(["--server", &self.server, "--status-url", &self.status]);
-        let mut command = Command::new(segue());
-        let ended = command
-            .args(&arguments)
-            .env_clear()
-            .env("HOME", &self.home)
-            .env("KLAVIYO_API_KEY", &self.api_key)
-            .env("USER", "tester")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (ended.status.code(), text(ended.stdout), text(ended.stderr))
-    }
-
-    /// As JSON, from whoever answers at last.
-    pub fn ask_at_last(&self, arguments: &[&str]) -> Value {
-        let arguments = [arguments, &["--output", "json"]].concat();
-        wait_for(&format!("somebody answers {arguments:?}"), || {
-            let (code, stdout, _) = self.ask_for(&arguments);
-            (code == Some(0)).then(|| serde_json::from_str(&stdout).unwrap())
-        })
-    }
-
-    /// Saves an export of a segment to a list, over a new connection; returns its id.
-    pub fn export(&self, segment: &str, list: &str) -> String {
-        let id = |made: Value| made["id"].as_str().unwrap().to_owned();
-        let connect = ["connections", "create", "--display-name", "Sample", "--accept-consent"];
-        let connection = id(self.ask_at_last(&connect));
-        id(self.ask_at_last(&[
-            "exports",
-            "create",
-            "--display-name",
-            "Everyone",
-            "--connection",
-            &connection,
-            "--list",
-            list,
-            "--segment",
-            segment,
-        ]))
-    }
-
-    /// The rejected rows of a run in order: source, row, reason.
-    pub fn rows(&self, run: &str, kind: &[&str]) -> Vec<(String, u64, String)> {
-        let mut arguments = vec!["runs", "rejects", run, "--output", "json"];
-        arguments.extend(kind);
-        let stdout = wait_for("the rejects are told", || {
-            let (code, stdout, _) = self.ask_for(&arguments);
-            (code == Some(0)).then_some(stdout)
-        });
-        let row = |line: &str| {
-            let row: Value = serde_json::from_str(line).unwrap();
-            let text = |name: &str| row[name].as_str().unwrap().to_owned();
-            let source =
-                Path::new(&text("source")).file_name().unwrap().to_str().unwrap().to_owned();
-            (source, row["row"].as_u64().unwrap(), text("reason"))
-        };
-        stdout.lines().map(row).collect()
     }
 }
 

@@ -225,17 +225,18 @@ impl Database {
         command
     }
 
-    fn url(&self) -> String {
-        format!("postgres://postgres@{}/postgres?sslmode=disable", self.address)
-    }
-
-    /// Its address by way of `address`.
-    pub fn url_by(address: SocketAddr) -> String {
-        format!("postgres://postgres@{address}/postgres?sslmode=disable")
+    /// The address of one of its databases, by way of `address`.
+    pub fn url(address: SocketAddr, database: &str) -> String {
+        format!("postgres://postgres@{address}/{database}?sslmode=disable")
     }
 
     /// What a person asks with `psql`.
     pub fn ask(&self, statement: &str) -> String {
+        self.ask_in("postgres", statement)
+    }
+
+    /// As [`Database::ask`], in one of its databases.
+    pub fn ask_in(&self, database: &str, statement: &str) -> String {
         let psql = Command::new("psql")
             .args([
                 "--no-psqlrc",
@@ -243,7 +244,7 @@ impl Database {
                 "-v",
                 "ON_ERROR_STOP=1",
                 "-d",
-                &self.url(),
+                &Self::url(self.address, database),
                 "-c",
                 statement,
             ])

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::Path,
-    sync::Mutex,
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -67,40 +67,65 @@ pub fn run(seed: u64, deliveries: u64) -> Outcome {
     let wanted = usize::try_from(deliveries).unwrap_or(usize::MAX);
     let runs = wanted.div_ceil(ROWS * ACCOUNTS).max(1);
     let mut world = world(&mut lane, runs);
-    let (left, source) = (Mutex::new(ACCOUNTS), world.services.source());
+    let (course, source) = (Course::default(), world.services.source());
     let clients: Vec<Client> = (0..ACCOUNTS).map(|nth| world.services.client(&key(nth))).collect();
     let mut rng = StdRng::seed_from_u64(seed);
-    let outcome = thread::scope(|scope| {
+    let made = thread::scope(|scope| {
         let asking: Vec<_> = clients
             .into_iter()
             .enumerate()
             .map(|(nth, client)| {
-                let (source, left) = (&source, &left);
+                let (source, course) = (&source, &course);
                 scope.spawn(move || {
-                    let told = runs_of(nth, runs, &client, source);
-                    *left.lock().unwrap() -= 1;
-                    told
+                    let made = runs_of(nth, runs, &client, source, course);
+                    course.done.fetch_add(1, Ordering::Relaxed);
+                    made
                 })
             })
             .collect();
-        while *left.lock().unwrap() > 0 {
-            one_fault(&mut world, &mut rng);
+        while course.done.load(Ordering::Relaxed) < ACCOUNTS {
+            if course.calm.load(Ordering::Relaxed) == 0 {
+                one_fault(&mut world, &mut rng);
+            }
+            world.away(&mut rng, 500..2_500);
+            world.raise_the_dead();
         }
         asking.into_iter().flat_map(|it| it.join().unwrap()).collect::<Vec<_>>()
     });
     let mut total = Verdict { fired: true, ..Verdict::default() };
-    for told in outcome {
-        total.add(&told.judge(&world.sim));
+    for run in made {
+        let verdict = run.judge(&world.sim);
+        if !verdict.is_clean() {
+            world.keep(run.told["id"].as_str().unwrap());
+        }
+        total.add(&verdict);
     }
     look_elsewhere(&world.sim, &mut total);
     Outcome { case: "soak".to_owned(), seed, seconds: begin.elapsed().as_secs(), verdict: total }
 }
 
-/// One run as it was told, and the people who belong into its list.
-struct Told {
+/// What those who ask for runs and whoever makes faults know of each other.
+#[derive(Default)]
+struct Course {
+    /// Accounts that have had all of their runs.
+    done: AtomicUsize,
+    /// Those that want no more faults until their run has ended.
+    calm: AtomicUsize,
+}
+
+/// Faults may keep a run from its end for as long as there are any.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// Without faults it has to end within this time: a job that has failed often waits a minute before its next attempt.
+const IN_CALM: Duration = Duration::from_mins(3);
+
+/// One run, and the people who belong into its list.
+struct OneRun {
     account: usize,
     nth: usize,
-    run: Value,
+    /// As status told of it last.
+    told: Value,
+    /// How long it took without faults, if it had not ended before.
+    calm: Option<Duration>,
     rejects: Vec<(String, u64, String)>,
 }
 
@@ -122,7 +147,13 @@ fn write(path: &Path, account: usize, run: usize) {
 }
 
 /// One run after the other, each with its own export, list and people.
-fn runs_of(account: usize, runs: usize, client: &Client, source: &Path) -> Vec<Told> {
+fn runs_of(
+    account: usize,
+    runs: usize,
+    client: &Client,
+    source: &Path,
+    course: &Course,
+) -> Vec<OneRun> {
     let name = format!("soak {account}");
     let request = format!("connection-{account}");
     let connection = client.ask_at_last(&[
@@ -158,28 +189,45 @@ fn runs_of(account: usize, runs: usize, client: &Client, source: &Path) -> Vec<T
         let request = format!("run-{account}-{nth}");
         let run = client.ask_at_last(&["runs", "start", export, "--request-id", &request]);
         let id = run["id"].as_str().unwrap().to_owned();
-        let begin = Instant::now();
-        let run = loop {
-            let run = client.ask_at_last(&["runs", "get", &id]);
-            if !run["ended_at"].is_null() || begin.elapsed() > Duration::from_mins(5) {
-                break run;
-            }
-            thread::sleep(Duration::from_millis(200));
-        };
+        let (told, calm) = ended(client, &id, course);
         let rejects = client.rows(&id, &[]);
-        all.push(Told { account, nth, run, rejects });
+        all.push(OneRun { account, nth, told, calm, rejects });
     }
     all
 }
 
-impl Told {
+/// The run as it was told at its end, and how long it took without faults; or as it is when it has no end.
+fn ended(client: &Client, id: &str, course: &Course) -> (Value, Option<Duration>) {
+    let mut begin = Instant::now();
+    let mut calm = false;
+    loop {
+        let told = client.ask_at_last(&["runs", "get", id]);
+        let over = !told["ended_at"].is_null();
+        if over || (calm && begin.elapsed() > IN_CALM) {
+            if calm {
+                course.calm.fetch_sub(1, Ordering::Relaxed);
+            }
+            return (told, calm.then(|| begin.elapsed()));
+        }
+        if !calm && begin.elapsed() > PATIENCE {
+            course.calm.fetch_add(1, Ordering::Relaxed);
+            (begin, calm) = (Instant::now(), true);
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+impl OneRun {
     fn judge(&self, sim: &Sim) -> Verdict {
-        let mut verdict = Verdict { attempted: ROWS as u64, fired: true, ..Verdict::default() };
-        if self.run["ended_at"].is_null() {
-            verdict.problems.push(format!("{} does not end", self.run["id"]));
+        let (attempted, recovery) = (ROWS as u64, self.calm);
+        let mut verdict = Verdict { attempted, recovery, fired: true, ..Verdict::default() };
+        if self.told["ended_at"].is_null() {
+            verdict
+                .problems
+                .push(format!("{} does not end although nothing is wrong", self.told["id"]));
             return verdict;
         }
-        let report = Services::report(&self.run);
+        let report = Services::report(&self.told);
         verdict.delivered = report.delivered;
         verdict.rejected = report.rejected;
         verdict.repeated_sends = report.repeated_sends;
@@ -204,7 +252,7 @@ impl Told {
         verdict.lost +=
             there.iter().enumerate().filter(|(row, seen)| **seen == is_bad(*row)).count() as u64;
         if report.state != "completed_with_rejects" {
-            let reason = self.run["failure"]["reason"].as_str().unwrap_or_default();
+            let reason = self.told["failure"]["reason"].as_str().unwrap_or_default();
             verdict.problems.push(format!("{} {reason}", report.state));
         }
         verdict
@@ -225,7 +273,7 @@ fn look_elsewhere(sim: &Sim, verdict: &mut Verdict) {
     }
 }
 
-/// Any of them, then a while of nothing.
+/// Any of them.
 fn one_fault(world: &mut World<'_>, rng: &mut StdRng) {
     match rng.random_range(0..12) {
         0..=3 => {
@@ -257,9 +305,5 @@ fn one_fault(world: &mut World<'_>, rng: &mut StdRng) {
                 ..Faults::default()
             });
         }
-    }
-    world.away(rng, 500..2_500);
-    for name in world.services.ended_services() {
-        world.services.kill_and_restart(&name);
     }
 }

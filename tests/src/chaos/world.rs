@@ -1,6 +1,7 @@
 //! Services, broker, database and Klaviyo of one case, and the ways between them.
 
 use std::{
+    fs,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -91,6 +92,8 @@ pub struct World<'l> {
     pub people: People,
     pub expected: Expected,
     pub export: String,
+    /// Its name at the server of the lane.
+    database: Option<String>,
     /// When the fault came, in milliseconds since the Unix epoch.
     fault_ms: Option<u64>,
 }
@@ -106,8 +109,7 @@ impl<'l> World<'l> {
         let to_klaviyo = Proxy::to(sim.address());
         let name = format!("case_{}", uuid::Uuid::new_v4().simple());
         lane.database.ask(&format!("CREATE DATABASE {name}"));
-        let database = Database::url_by(lane.to_database.address());
-        let database = database.replace("/postgres?", &format!("/{name}?"));
+        let database = Database::url(lane.to_database.address(), &name);
         let amqp = format!("amqp://guest:guest@{}/%2f?heartbeat=5", lane.to_broker.address());
         let klaviyo = format!("http://{}", to_klaviyo.address());
         let mut environment = vec![("SEGUE_KLAVIYO_URL", klaviyo.as_str())];
@@ -116,8 +118,8 @@ impl<'l> World<'l> {
         let services = Services::apart_on(&sim, setup.shape, ways, &environment, binary);
         setup.people.write(&services.source().join("people.csv"));
         let export = services.export("people.csv");
-        let (people, expected) = (setup.people, setup.expected);
-        Self { lane, services, sim, to_klaviyo, people, expected, export, fault_ms: None }
+        let (people, expected, database) = (setup.people, setup.expected, Some(name));
+        Self { lane, services, sim, to_klaviyo, people, expected, export, database, fault_ms: None }
     }
 
     /// `segue serve` alone: of the lane it needs nothing.
@@ -130,8 +132,8 @@ impl<'l> World<'l> {
         let services = Services::together_with(&sim, &environment);
         setup.people.write(&services.source().join("people.csv"));
         let export = services.export("people.csv");
-        let (people, expected) = (setup.people, setup.expected);
-        Self { lane, services, sim, to_klaviyo, people, expected, export, fault_ms: None }
+        let (people, expected, database) = (setup.people, setup.expected, None);
+        Self { lane, services, sim, to_klaviyo, people, expected, export, database, fault_ms: None }
     }
 
     pub fn start(&self) -> String {
@@ -169,7 +171,7 @@ impl<'l> World<'l> {
     }
 
     /// Starts services again that have ended by themselves.
-    fn raise_the_dead(&mut self) {
+    pub fn raise_the_dead(&mut self) {
         for name in self.services.ended_services() {
             self.faulted();
             self.services.kill_and_restart(&name);
@@ -253,9 +255,7 @@ impl<'l> World<'l> {
         self.raise_the_dead();
         self.services.await_ready();
         let id = run["id"].as_str().unwrap();
-        if let Some(folder) = std::env::var_os("CHAOS_LOGS") {
-            self.services.keep_logs(&PathBuf::from(folder).join(id));
-        }
+        self.keep(id);
         let rejects = self.services.rows(id, &[]);
         let report: Report = Services::report(run);
         let told = Told {
@@ -271,6 +271,28 @@ impl<'l> World<'l> {
             }
         }
         verdict
+    }
+
+    /// What people want to see of a run that went wrong: logs and rows, in the folder `CHAOS_LOGS` if it is set.
+    pub fn keep(&self, run: &str) {
+        let Some(folder) = std::env::var_os("CHAOS_LOGS") else { return };
+        let folder = PathBuf::from(folder).join(run);
+        self.services.keep_logs(&folder);
+        let Some(database) = &self.database else { return };
+        for (table, which) in [
+            ("runs", format!("run_id = '{run}'")),
+            ("batches", format!("run_id = '{run}'")),
+            ("jobs", format!("run_id = '{run}' OR kind = 'confirm'")),
+            ("sends", format!("run_id = '{run}' OR answered_us IS NULL")),
+            ("lanes", "true".to_owned()),
+            ("workers", "true".to_owned()),
+            ("leaders", "true".to_owned()),
+        ] {
+            let copy =
+                format!("COPY (SELECT * FROM {table} WHERE {which}) TO STDOUT WITH CSV HEADER");
+            let rows = self.lane.database.ask_in(database, &copy);
+            fs::write(folder.join(format!("{table}.csv")), rows).unwrap();
+        }
     }
 
     /// Whether the fault came in the middle, and how long nothing went on after it.

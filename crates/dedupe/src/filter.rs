@@ -56,6 +56,7 @@ impl Filter {
         if self.blocks.is_empty() { 0 } else { self.blocks[self.block(fingerprint)].0[0] }
     }
 
+    #[expect(clippy::expect_used, reason = "arithmetic, whatever is asked for")]
     fn block(&self, fingerprint: Fingerprint) -> usize {
         let block = scale(fingerprint.high(), self.size as u64);
         usize::try_from(block).expect("a block is below `size`, a usize")

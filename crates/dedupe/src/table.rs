@@ -96,6 +96,7 @@ impl Table {
         self.slots[home][0] ^ self.slots[home + LINE_SLOTS][0]
     }
 
+    #[expect(clippy::expect_used, reason = "arithmetic, whatever is asked for")]
     fn home(&self, high: u64) -> usize {
         let home = scale(high, self.homes as u64);
         usize::try_from(home).expect("a home slot is below `homes`, a usize")

@@ -2,6 +2,7 @@
 //! the network, and what a million profiles cost in memory.
 //!
 //! `cargo run --release -p klaviyo-sim --example throughput [bodies]`
+#![expect(clippy::expect_used, reason = "in the helpers of tests a panic is the failure")]
 
 use std::{
     io::{Read, Write},

@@ -13,6 +13,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    #[expect(clippy::expect_used, reason = "what the simulator itself made")]
     pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("a JSON value has text keys only");
         Self { status, body }

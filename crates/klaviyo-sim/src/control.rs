@@ -41,6 +41,7 @@ pub(crate) async fn answer(
 }
 
 /// One line of JSON for each member: the text it is known by.
+#[expect(clippy::expect_used, reason = "any text is JSON")]
 fn members(shared: &Arc<Shared>, query: &Query) -> Response<SimBody> {
     let Some(mut pieces) = query.get("list").and_then(|list| MemberPieces::new(shared, list))
     else {
@@ -90,6 +91,7 @@ fn problem(status: StatusCode, what: &str) -> Response<SimBody> {
     json(status, &serde_json::json!({ "problem": what }))
 }
 
+#[expect(clippy::expect_used, reason = "what the simulator itself made")]
 fn json(status: StatusCode, value: &impl Serialize) -> Response<SimBody> {
     let body = serde_json::to_vec(value).expect("no map here has keys that are not text");
     let mut response = Response::new(SimBody::full(body.into()));

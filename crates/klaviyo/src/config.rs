@@ -33,6 +33,7 @@ pub struct Config {
     pub allow_plaintext: bool,
 }
 
+#[expect(clippy::expect_used, reason = "a constant")]
 impl Default for Config {
     fn default() -> Self {
         Self {

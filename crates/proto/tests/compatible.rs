@@ -1,6 +1,7 @@
 //! Clients, services and messages of released versions go on working with today's contract.
 //!
 //! The same rules as `buf breaking`, for those that matter to who is on the wire, without a tool that is not Rust.
+#![expect(clippy::expect_used, reason = "in the helpers of tests a panic is the failure")]
 
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,6 @@
 //! The contracts of the ports, written once; every adapter runs them: `queue_conformance!(make())`, where
 //! `make()` is a future of an adapter and of another future that cleans up behind it.
-#![expect(clippy::unwrap_used, reason = "these are the bodies of tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are the bodies of tests")]
 
 pub mod commands;
 pub mod events;

@@ -114,7 +114,7 @@ impl<R: io::Read> NdjsonReader<R> {
             match names.find(name, hint) {
                 Some(column) => {
                     hint = column + 1;
-                    slots[column] = slot(text, value, scratch);
+                    slots[column] = slot(text, value, scratch)?;
                 }
                 None if value == Value::Null => {}
                 None if unknown.len() == MAX_UNKNOWN => {
@@ -225,8 +225,8 @@ impl Value {
     }
 }
 
-fn slot(text: &str, value: Value, scratch: &mut String) -> Slot {
-    match value {
+fn slot(text: &str, value: Value, scratch: &mut String) -> Result<Slot, Invalid> {
+    Ok(match value {
         Value::Null => Slot::EMPTY,
         Value::Bool(true) => Slot { kind: Kind::True, ..Slot::EMPTY },
         Value::Bool(false) => Slot { kind: Kind::False, ..Slot::EMPTY },
@@ -235,11 +235,10 @@ fn slot(text: &str, value: Value, scratch: &mut String) -> Slot {
         Value::Array(span) => Slot::new(span.start, span.end, Kind::Json),
         Value::Escaped(span) => {
             let start = scratch.len();
-            // The scanner has checked the escapes.
-            json::unescape(text, &span, scratch).expect("a string that was scanned unescapes");
+            json::unescape(text, &span, scratch)?;
             Slot::new(start, scratch.len(), Kind::Unescaped)
         }
-    }
+    })
 }
 
 impl Invalid {

@@ -65,6 +65,7 @@ impl<R: Serialize + Copy> Writer<R> {
         Self::default()
     }
 
+    #[expect(clippy::expect_used, reason = "any text is JSON, and memory takes every write")]
     pub fn push(&mut self, record: &Record<R>) {
         // Destructured, so that no field is forgotten here.
         let Record { object, row, identifier, field, reason, detail } = record;

@@ -1,4 +1,5 @@
 //! Databases for tests: a fresh one for each case, on either engine.
+#![expect(clippy::expect_used, reason = "these are parts of tests")]
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! Runs the cases of `segue_tests::chaos` and writes what came of them: `make chaos`.
 #![allow(clippy::print_stdout, reason = "it tells people what it does")]
+#![expect(clippy::expect_used, reason = "it ends with these words")]
 
 use std::{
     fs,

@@ -1,5 +1,9 @@
 //! Segue from outside: end to end, and against contracts that others wrote.
-#![expect(clippy::unwrap_used, reason = "in the helpers of tests a panic is the failure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "in the helpers of tests a panic is the failure"
+)]
 
 mod chaos;
 mod client_contract;

@@ -74,6 +74,7 @@ impl ImportBody {
         self.text.len()
     }
 
+    #[expect(clippy::expect_used, reason = "`parse` has looked at every byte")]
     pub(crate) fn raw(&self, span: Span) -> &str {
         simdutf8::basic::from_utf8(span.of(&self.text))
             .expect("the whole body was checked, and no span cuts a letter")

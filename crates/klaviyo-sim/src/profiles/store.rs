@@ -188,6 +188,7 @@ impl Profiles {
     }
 
     /// A new profile. Nobody may have one of these identifiers, as [`Self::resolve`] has shown.
+    #[expect(clippy::expect_used, reason = "memory ends before the numbers do")]
     pub(crate) fn insert(
         &mut self,
         identity: &Identity<'_>,

@@ -1,5 +1,9 @@
 //! The simulator seen from outside, over HTTP: each fact about Klaviyo that it has to be true to.
-#![expect(clippy::unwrap_used, reason = "in the helpers of tests a panic is the failure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "in the helpers of tests a panic is the failure"
+)]
 
 mod access;
 mod client;

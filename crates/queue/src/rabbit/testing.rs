@@ -1,5 +1,5 @@
 //! For tests with a broker: `AMQP_URL`, or `guest` on this machine. They fail where there is none.
-#![expect(clippy::unwrap_used, reason = "these are parts of tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are parts of tests")]
 
 use std::time::Duration;
 

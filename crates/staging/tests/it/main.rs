@@ -1,6 +1,10 @@
 //! What is put comes back, or an error says why not.
 
-#![expect(clippy::unwrap_used, reason = "in the helpers of tests a panic is the failure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "in the helpers of tests a panic is the failure"
+)]
 
 mod csv_report;
 mod index;

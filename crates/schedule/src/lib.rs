@@ -1,0 +1,1 @@
+//! When an export runs: recurrences in a time zone.

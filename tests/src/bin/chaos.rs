@@ -23,8 +23,8 @@ struct Args {
     /// How many seeds for each case.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// Cases at a time.
-    #[arg(long, default_value_t = 4)]
+    /// Cases at a time: more than the machine carries make every recovery longer.
+    #[arg(long, default_value_t = 3)]
     lanes: usize,
     /// Profiles that the soak delivers.
     #[arg(long, default_value_t = 5_000_000)]

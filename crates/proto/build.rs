@@ -8,7 +8,9 @@ const FILES: &[&str] = &[
     "segue/v1/job.proto",
     "segue/v1/queue.proto",
     "segue/v1/run.proto",
+    "segue/v1/schedule.proto",
     "segue/v1/status.proto",
+    "segue/v1/token.proto",
     "segue/v1/worker.proto",
 ];
 
@@ -20,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out, descriptors.encode_to_vec())?;
     // They carry a key: `secret.rs` prints a marker in its place.
     tonic_prost_build::configure()
-        .skip_debug(["segue.v1.Credentials", "segue.v1.Connection"])
+        .skip_debug(["segue.v1.Credentials", "segue.v1.Connection", "segue.v1.CreateTokenResponse"])
         .compile_fds(descriptors)?;
     Ok(())
 }

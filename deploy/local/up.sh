@@ -19,7 +19,7 @@ fi
 umask 077
 mkdir -p "$folder"/{staging,source,log}
 : > "$folder/pids"
-for secret in master-key worker-token; do
+for secret in master-key worker-token admin-token; do
   [ -s "$folder/$secret" ] || head -c 32 /dev/urandom | base64 > "$folder/$secret"
 done
 [ -e "$folder/source/sample.csv" ] || "$segue" sample --rows 100000 --dirty "$folder/source/sample.csv"
@@ -42,6 +42,7 @@ export SEGUE_STAGING_URL="file://$folder/staging"
 export SEGUE_SOURCE_DIR="$folder/source"
 export SEGUE_MASTER_KEY_FILE="$folder/master-key"
 export SEGUE_WORKER_TOKEN_FILE="$folder/worker-token"
+export SEGUE_ADMIN_TOKEN_FILE="$folder/admin-token"
 
 start() {
   local name=$1
@@ -78,5 +79,6 @@ ready worker-2 http://127.0.0.1:7439/readyz
 ready status http://127.0.0.1:7449/readyz
 
 say "Up. Control-plane 127.0.0.1:7400 (and 7403), status 127.0.0.1:7401, Klaviyo $SEGUE_KLAVIYO_URL"
+say "Before you ask them: export SEGUE_TOKEN_FILE=$folder/admin-token SEGUE_STATUS_URL=http://127.0.0.1:7401"
 say "Segments lie in $folder/source, logs in $folder/log"
 say "End it with: make down"

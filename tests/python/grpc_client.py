@@ -1,7 +1,7 @@
 """A client that has none of Segue's code: it learns the services by reflection.
 
 Creates a connection and an export, starts a run, watches it to its end, and lists its rejects.
-usage: grpc_client.py CONTROL_PLANE STATUS API_KEY LIST SEGMENT
+usage: grpc_client.py CONTROL_PLANE STATUS TOKEN_FILE API_KEY LIST SEGMENT
 Prints one JSON object: the run as last seen, the states in order, and the rejects.
 """
 
@@ -21,11 +21,12 @@ DEADLINE = 120
 class Service:
     """A service of a server, as the server itself describes it."""
 
-    def __init__(self, channel, name):
+    def __init__(self, channel, name, token):
         database = ProtoReflectionDescriptorDatabase(channel)
         assert name in database.get_services(), f"{name} is not among {list(database.get_services())}"
         self.channel = channel
         self.name = name
+        self.metadata = [("authorization", f"Bearer {token}")]
         self.descriptor = DescriptorPool(database).FindServiceByName(name)
 
     def _method(self, name, kind):
@@ -40,11 +41,11 @@ class Service:
 
     def call(self, name, **fields):
         request, call = self._method(name, self.channel.unary_unary)
-        return call(json_format.ParseDict(fields, request()), timeout=DEADLINE)
+        return call(json_format.ParseDict(fields, request()), timeout=DEADLINE, metadata=self.metadata)
 
     def stream(self, name, **fields):
         request, call = self._method(name, self.channel.unary_stream)
-        return call(json_format.ParseDict(fields, request()), timeout=DEADLINE)
+        return call(json_format.ParseDict(fields, request()), timeout=DEADLINE, metadata=self.metadata)
 
 
 def plain(message):
@@ -54,12 +55,14 @@ def plain(message):
 
 
 def main():
-    control_plane, status, key, list_id, segment = sys.argv[1:]
+    control_plane, status, token, key, list_id, segment = sys.argv[1:]
+    with open(token) as file:
+        token = file.read().strip()
     control_plane, status = grpc.insecure_channel(control_plane), grpc.insecure_channel(status)
-    connections = Service(control_plane, "segue.v1.ConnectionService")
-    exports = Service(control_plane, "segue.v1.ExportService")
-    runs = Service(control_plane, "segue.v1.RunService")
-    told = Service(status, "segue.v1.StatusService")
+    connections = Service(control_plane, "segue.v1.ConnectionService", token)
+    exports = Service(control_plane, "segue.v1.ExportService", token)
+    runs = Service(control_plane, "segue.v1.RunService", token)
+    told = Service(status, "segue.v1.StatusService", token)
 
     # Without consent nothing is saved, and the refusal names the field.
     try:

@@ -21,6 +21,11 @@ pub enum Error {
     Seal(#[source] SealError),
     #[error("this process keeps no connections: it was started without a master key")]
     NoVault,
+    #[error("this machine gives no random bytes")]
+    NoRandomness,
+    /// Another instance was faster, or a later time of the schedule has come.
+    #[error("the export is not due for that time any more")]
+    NotDue,
     /// The rows of a run do not add up. The transaction was undone.
     #[error("the numbers of {run} do not add up")]
     Accounting {

@@ -3,18 +3,21 @@ use std::collections::BTreeMap;
 use segue_klaviyo::ListId;
 use segue_model::{ConnectionId, ExportId, Id, Micros};
 use segue_profile::{Country, MapOptions, MapRule, Properties as Selected};
+use segue_schedule::ExportSchedule;
 use segue_store::{
     StoreError, Tx, read_admin,
     write::{
         connections,
-        exports::{self, Export},
+        exports::{self, Export, Timing},
         requests::{self, Made, RequestKind},
     },
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ControlPlane, Error, Refusal, Thing, Violation, refusal::Obstacle};
+use crate::{
+    ControlPlane, Error, Refusal, Thing, Violation, refusal::Obstacle, schedules::lock_system,
+};
 
 /// What people decide about an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +29,10 @@ pub struct ExportFields {
     pub segments: Vec<String>,
     pub mapping: Mapping,
     pub guards: Guards,
+    /// When it runs by itself. Left out where it says nothing of its own, as in what requests before there were
+    /// schedules are remembered by.
+    #[serde(skip_serializing_if = "is_of_system")]
+    pub schedule: ExportSchedule,
 }
 
 /// What columns become. It is kept as it was given, so that it comes back as it was given.
@@ -64,6 +71,7 @@ pub struct Guards {
 pub struct SavedExport {
     pub id: ExportId,
     pub fields: ExportFields,
+    pub timing: Timing,
     pub created: Micros,
     pub updated: Micros,
 }
@@ -71,6 +79,7 @@ pub struct SavedExport {
 const MAX_SEGMENTS: usize = 1000;
 const MAX_NAME_CHARS: usize = 1000;
 pub(crate) const CONNECTION_FIELD: &str = "export.connection_id";
+pub(crate) const RUN_UNDER_WAY: &str = "RUN_UNDER_WAY";
 
 impl ControlPlane {
     pub async fn create_export(
@@ -91,10 +100,12 @@ impl ControlPlane {
                         return export_of(&mut tx, request_id, made, &content).await;
                     }
                 }
+                let system = lock_system(&mut tx).await?;
                 need_connection(&mut tx, fields.connection).await?;
                 let now = tx.now();
-                let fields = fields.clone();
-                let export = SavedExport { id, fields, created: now, updated: now };
+                let (fields, timing) = (fields.clone(), Timing::default());
+                let mut export = SavedExport { id, fields, timing, created: now, updated: now };
+                export.plan_ahead(system.as_ref(), now);
                 exports::create(&mut tx, &export.to_row()?).await?;
                 tx.commit().await?;
                 tracing::info!(export.id = %id, "export made");
@@ -130,12 +141,16 @@ impl ControlPlane {
         self.store
             .retry("update_export", || async {
                 let mut tx = self.store.begin().await?;
+                let system = lock_system(&mut tx).await?;
                 let mut export = lock_export(&mut tx, id).await?;
                 let before = export.fields.clone();
                 change(&mut export.fields);
                 export.fields.check()?;
                 if export.fields.connection != before.connection {
                     need_connection(&mut tx, export.fields.connection).await?;
+                }
+                if export.fields.schedule != before.schedule {
+                    export.plan_ahead(system.as_ref(), tx.now());
                 }
                 if export.fields != before {
                     export.updated = tx.now();
@@ -177,7 +192,7 @@ pub(crate) async fn refuse_second_run(tx: &mut Tx, export: ExportId) -> Result<(
     let Some(run) = exports::live_run(tx, export).await? else { return Ok(()) };
     let words = format!("{run} of the export {export} is under way: wait for its end or cancel it");
     let subject = run.to_string();
-    Err(Refusal::Blocked(vec![Obstacle { code: "RUN_UNDER_WAY", subject, words }]).into())
+    Err(Refusal::Blocked(vec![Obstacle { code: RUN_UNDER_WAY, subject, words }]).into())
 }
 
 async fn need_connection(tx: &mut Tx, id: ConnectionId) -> Result<(), Error> {
@@ -208,7 +223,7 @@ async fn export_of(
 }
 
 impl SavedExport {
-    fn from_row(row: Export) -> Result<Self, Error> {
+    pub(crate) fn from_row(row: Export) -> Result<Self, Error> {
         let damaged = |err: serde_json::Error| StoreError::Inconsistent {
             what: format!("export {}: {err}", row.id),
         };
@@ -223,11 +238,13 @@ impl SavedExport {
                 allow_empty: row.allow_empty,
                 max_profiles: row.max_profiles,
             },
+            schedule: serde_json::from_str(&row.schedule).map_err(damaged)?,
         };
-        Ok(Self { id: row.id, fields, created: row.created, updated: row.updated })
+        let Export { id, timing, created, updated, .. } = row;
+        Ok(Self { id, fields, timing, created, updated })
     }
 
-    fn to_row(&self) -> Result<Export, Error> {
+    pub(crate) fn to_row(&self) -> Result<Export, Error> {
         let fields = &self.fields;
         Ok(Export {
             id: self.id,
@@ -239,10 +256,16 @@ impl SavedExport {
             allow_live_flows: fields.guards.allow_live_flows,
             allow_empty: fields.guards.allow_empty,
             max_profiles: fields.guards.max_profiles,
+            schedule: json(&fields.schedule)?,
+            timing: self.timing.clone(),
             created: self.created,
             updated: self.updated,
         })
     }
+}
+
+fn is_of_system(schedule: &ExportSchedule) -> bool {
+    *schedule == ExportSchedule::System
 }
 
 pub(crate) fn json(value: &impl Serialize) -> Result<String, Error> {

@@ -1,5 +1,6 @@
 //! The control-plane over gRPC: each service converts, asks [`ControlPlane`](crate::ControlPlane), converts.
 
+mod caller;
 mod connections;
 mod errors;
 mod exports;
@@ -7,6 +8,8 @@ mod fields;
 mod jobs;
 mod page;
 mod runs;
+mod schedules;
+mod tokens;
 mod worker;
 
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use std::sync::Arc;
 use segue_proto::v1::{
     connection_service_server::ConnectionServiceServer, export_service_server::ExportServiceServer,
     job_service_server::JobServiceServer, run_service_server::RunServiceServer,
+    schedule_service_server::ScheduleServiceServer, token_service_server::TokenServiceServer,
     worker_service_server::WorkerServiceServer,
 };
 
@@ -21,6 +25,8 @@ pub use connections::Connections;
 pub use exports::Exports;
 pub use jobs::Jobs;
 pub use runs::Runs;
+pub use schedules::Schedules;
+pub use tokens::Tokens;
 pub use worker::Workers;
 
 use crate::ControlPlane;
@@ -54,6 +60,18 @@ pub fn run_service(control_plane: Arc<ControlPlane>) -> RunServiceServer<Runs> {
 
 pub fn job_service(control_plane: Arc<ControlPlane>) -> JobServiceServer<Jobs> {
     JobServiceServer::new(Jobs(control_plane))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER)
+}
+
+pub fn schedule_service(control_plane: Arc<ControlPlane>) -> ScheduleServiceServer<Schedules> {
+    ScheduleServiceServer::new(Schedules(control_plane))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER)
+}
+
+pub fn token_service(control_plane: Arc<ControlPlane>) -> TokenServiceServer<Tokens> {
+    TokenServiceServer::new(Tokens(control_plane))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER)
 }

@@ -23,6 +23,7 @@ mod recover;
 mod refusal;
 mod retention;
 mod runs;
+mod schedules;
 mod seal;
 mod settle;
 mod signals;
@@ -30,6 +31,7 @@ mod starts;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod verdicts;
 mod worker_api;
 
@@ -47,8 +49,10 @@ pub use refusal::{Obstacle, Refusal, Thing, Violation};
 pub use runs::{NewRun, Origin, Resumed};
 pub use seal::{SealError, Sealer};
 pub use segue_model::work;
+pub use segue_schedule::{ExportSchedule, Schedule};
 pub use segue_store::write::connections::{Connection, Consent};
 pub use starts::Start;
+pub use tokens::{KeptToken, WantedToken, token_record};
 
 use connections::Vault;
 use signals::Signals;

@@ -7,6 +7,7 @@ pub enum Thing {
     Export,
     Run,
     DeadJob,
+    Token,
 }
 
 impl Thing {
@@ -16,6 +17,7 @@ impl Thing {
             Self::Export => "export",
             Self::Run => "run",
             Self::DeadJob => "dead job",
+            Self::Token => "token",
         }
     }
 }

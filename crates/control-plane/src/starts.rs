@@ -1,8 +1,9 @@
-use segue_model::{Cause, ExportId, Id, RunId, RunView};
+use segue_model::{Cause, ExportId, Id, Micros, RunId, RunView};
 use segue_store::{
     Tx, read,
     write::{
         connections,
+        exports::{self, Timing},
         requests::{self, Made, RequestKind},
         retries::{self, Ended, Left},
         runs::{self, NewRun, Origin},
@@ -27,29 +28,52 @@ pub struct Start {
     pub trace: Option<String>,
 }
 
+/// For which time of its schedule a run starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    pub(crate) due: Micros,
+    pub(crate) missed: u64,
+}
+
 impl ControlPlane {
     /// Starts a run of an export, or returns the run that the same request has started.
     pub async fn start_export(&self, start: &Start) -> Result<RunView, Error> {
-        let run = self.store.retry("start_export", || self.try_start(start)).await?;
-        self.signals.work.notify_one();
-        self.signals.events.notify_one();
-        self.run(run).await
+        self.run(self.start_for(start, None).await?).await
     }
 
-    async fn try_start(&self, start: &Start) -> Result<RunId, Error> {
+    /// `turn`: the schedule starts it.
+    pub(crate) async fn start_for(
+        &self,
+        start: &Start,
+        turn: Option<Turn>,
+    ) -> Result<RunId, Error> {
+        let run = self.store.retry("start_export", || self.try_start(start, turn)).await?;
+        self.signals.work.notify_one();
+        self.signals.events.notify_one();
+        Ok(run)
+    }
+
+    async fn try_start(&self, start: &Start, turn: Option<Turn>) -> Result<RunId, Error> {
         let Start { export, request_id, cause, trace } = start;
         let mut tx = self.store.begin().await?;
         let content = format!("start {export}");
         if let Some(made) = requests::find(&mut tx, RequestKind::Run, request_id).await? {
             return run_of(request_id, made, &content);
         }
-        let export = lock_export(&mut tx, *export).await?;
+        let mut export = lock_export(&mut tx, *export).await?;
         let run: RunId = Id::from_uuid(Uuid::now_v7());
         if let Some(made) = note_request(&mut tx, request_id, run, &content).await? {
             return run_of(request_id, made, &content);
         }
         refuse_second_run(&mut tx, export.id).await?;
         let account_id = self.usable_account(&mut tx, &export).await?;
+        if let Some(turn) = turn {
+            if export.timing.waiting != Some(turn.due) {
+                return Err(Error::NotDue);
+            }
+            export.timing = Timing { next: export.timing.next, ..Timing::default() };
+            exports::update(&mut tx, &export.to_row()?).await?;
+        }
         let guards = export.fields.guards;
         let new = NewRun {
             hold: guards.max_profiles.is_some(),
@@ -67,6 +91,8 @@ impl ControlPlane {
                     request_id: Some(request_id.clone()),
                     retry_of: None,
                     trace: trace.clone(),
+                    due: turn.map(|turn| turn.due),
+                    missed: turn.map_or(0, |turn| turn.missed),
                 },
             )
         };
@@ -131,6 +157,8 @@ impl ControlPlane {
             request_id: Some(request_id.to_owned()),
             retry_of: Some(of),
             trace: trace.map(str::to_owned),
+            due: None,
+            missed: 0,
         };
         let plan = retry_plan(of, &ended, &left)?;
         let new = self.new_run(run, account_id, ended.list_id, plan, origin);

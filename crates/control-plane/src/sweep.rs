@@ -11,17 +11,20 @@ use tokio_util::sync::CancellationToken;
 use crate::{ControlPlane, Error, runs::want_confirming};
 
 const EACH: Duration = Duration::from_secs(5);
+/// Schedules go by the minute.
+const DUE: Duration = Duration::from_secs(1);
 /// What is too old is looked for seldom: it does no harm.
 const OLD: Duration = Duration::from_hours(1);
 
 impl ControlPlane {
-    /// Looks after claims that nobody renews and runs that nobody moves, until `stop`.
+    /// Looks after claims that nobody renews, runs that nobody moves and exports that are due, until `stop`.
     pub async fn sweep(&self, stop: &CancellationToken) -> Result<(), Error> {
         // Claims that ran out are looked for more often than the rest, because work waits for them.
         let mut claims = tokio::time::interval(self.settings.lease / 5);
         let mut live = tokio::time::interval(EACH);
         let mut old = tokio::time::interval(OLD);
-        for late in [&mut claims, &mut live, &mut old] {
+        let mut due = tokio::time::interval(DUE);
+        for late in [&mut claims, &mut live, &mut old, &mut due] {
             late.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         }
         loop {
@@ -30,6 +33,7 @@ impl ControlPlane {
                 _ = claims.tick() => self.sweep_claims().await?,
                 _ = live.tick() => self.sweep_runs().await?,
                 _ = old.tick() => self.forget_rows().await?,
+                _ = due.tick() => self.sweep_schedules().await?,
             }
         }
     }

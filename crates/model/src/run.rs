@@ -13,11 +13,13 @@ pub enum Cause {
     Retry,
     /// `segue export`.
     CommandLine,
+    /// The schedule of its export, or of the system.
+    Schedule,
 }
 
 impl Cause {
     pub const ALL: &'static [Self] =
-        &[Self::OnDemand, Self::Command, Self::Retry, Self::CommandLine];
+        &[Self::OnDemand, Self::Command, Self::Retry, Self::CommandLine, Self::Schedule];
 
     /// As the store keeps it.
     pub fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Cause {
             Self::Command => "command",
             Self::Retry => "retry",
             Self::CommandLine => "command_line",
+            Self::Schedule => "schedule",
         }
     }
 }
@@ -100,6 +103,10 @@ pub struct RunView {
     pub ended: Option<Micros>,
     /// The number of its last event.
     pub seq: u64,
+    /// For which time of its schedule it was started.
+    pub due: Option<Micros>,
+    /// How many times of its schedule it makes up for, besides that one.
+    pub missed: u64,
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ impl From<RunView> for v1::Run {
             last_accepted,
             ended,
             seq,
+            due,
+            missed,
         } = view;
         Self {
             id: run.to_string(),
@@ -45,6 +47,8 @@ impl From<RunView> for v1::Run {
             last_accepted_at: last_accepted.map(timestamp),
             ended_at: ended.map(timestamp),
             seq,
+            due_at: due.map(timestamp),
+            missed,
         }
     }
 }
@@ -133,6 +137,7 @@ impl From<Cause> for v1::Trigger {
             Cause::Command => Self::Command,
             Cause::Retry => Self::Retry,
             Cause::CommandLine => Self::CommandLine,
+            Cause::Schedule => Self::Schedule,
         }
     }
 }

@@ -37,6 +37,22 @@ impl fmt::Debug for v1::Connection {
     }
 }
 
+impl fmt::Debug for v1::CreateTokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { token, secret: _ } = self;
+        f.debug_struct("CreateTokenResponse")
+            .field("token", token)
+            .field("secret", &MARKER)
+            .finish()
+    }
+}
+
+impl Drop for v1::CreateTokenResponse {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::v1;
@@ -57,7 +73,8 @@ mod tests {
         let connection = v1::Connection { api_key: key.into(), ..v1::Connection::default() };
         let create =
             v1::CreateConnectionRequest { connection: Some(connection), request_id: String::new() };
-        for printed in [format!("{claimed:?}"), format!("{create:#?}")] {
+        let token = v1::CreateTokenResponse { token: None, secret: key.into() };
+        for printed in [format!("{claimed:?}"), format!("{create:#?}"), format!("{token:?}")] {
             assert!(!printed.contains(key) && printed.contains("[secret]"), "{printed}");
         }
     }

@@ -9,7 +9,7 @@ use segue_profile::{Country, MapRule};
 use segue_service::config::{self, ConfigArgs};
 
 use crate::{
-    client::{ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs},
+    client::{ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs, ScheduleArgs, TokensArgs},
     sample::SampleArgs,
     simulator::SimulatorArgs,
 };
@@ -42,11 +42,15 @@ pub(crate) enum Command {
     /// Named Klaviyo accounts, kept by the services.
     Connections(ConnectionsArgs),
     /// What is exported where, kept by the services.
-    Exports(ExportsArgs),
+    Exports(Box<ExportsArgs>),
+    /// When exports run by themselves unless they say otherwise.
+    Schedule(ScheduleArgs),
     /// Start, stop and follow runs of exports.
     Runs(RunsArgs),
     /// Look after jobs that no worker could take.
     Jobs(JobsArgs),
+    /// By which the services know who asks.
+    Tokens(TokensArgs),
 }
 
 /// What runs until it is told to stop.

@@ -1,4 +1,4 @@
-//! `segue connections|exports|runs|jobs`: the command line as a client of the services.
+//! `segue connections|exports|schedule|runs|jobs|tokens`: the command line as a client of the services.
 
 mod args;
 mod connections;
@@ -6,6 +6,9 @@ mod exports;
 mod jobs;
 mod output;
 mod runs;
+mod schedule;
+mod token;
+mod tokens;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -13,16 +16,19 @@ use anyhow::{Context as _, anyhow};
 use segue_proto::v1::{
     connection_service_client::ConnectionServiceClient, export_service_client::ExportServiceClient,
     job_service_client::JobServiceClient, run_service_client::RunServiceClient,
-    status_service_client::StatusServiceClient,
+    schedule_service_client::ScheduleServiceClient, status_service_client::StatusServiceClient,
+    token_service_client::TokenServiceClient,
 };
 use tonic::{
     Code, Status,
+    service::interceptor::InterceptedService,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 use tonic_types::StatusExt as _;
 
-pub(crate) use args::{ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs};
+pub(crate) use args::{ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs, ScheduleArgs, TokensArgs};
 use args::{Output, ServerArgs};
+use token::Caller;
 
 pub(crate) async fn connections(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
     connections::run(args).await
@@ -40,40 +46,61 @@ pub(crate) async fn jobs(args: JobsArgs) -> anyhow::Result<ExitCode> {
     jobs::run(args).await
 }
 
+pub(crate) async fn schedule(args: ScheduleArgs) -> anyhow::Result<ExitCode> {
+    schedule::run(args).await
+}
+
+pub(crate) async fn tokens(args: TokensArgs) -> anyhow::Result<ExitCode> {
+    tokens::run(args).await
+}
+
+/// A channel that says who asks.
+type Known = InterceptedService<Channel, Caller>;
+
 /// The services that a command asks. Connections are made with the first call.
 struct Servers {
-    control_plane: Channel,
-    status: Channel,
+    control_plane: Known,
+    status: Known,
     output: Output,
 }
 
 impl Servers {
     fn new(args: &ServerArgs) -> anyhow::Result<Self> {
-        let control_plane = channel(&args.server, args)?;
+        let caller = Caller::find(args)?;
+        let known = |channel| InterceptedService::new(channel, caller.clone());
+        let control_plane = known(channel(&args.server, args)?);
         let status = match &args.status_url {
-            Some(url) => channel(url, args)?,
+            Some(url) => known(channel(url, args)?),
             None => control_plane.clone(),
         };
         Ok(Self { control_plane, status, output: args.output })
     }
 
-    fn connections(&self) -> ConnectionServiceClient<Channel> {
+    fn connections(&self) -> ConnectionServiceClient<Known> {
         ConnectionServiceClient::new(self.control_plane.clone())
     }
 
-    fn exports(&self) -> ExportServiceClient<Channel> {
+    fn exports(&self) -> ExportServiceClient<Known> {
         ExportServiceClient::new(self.control_plane.clone())
     }
 
-    fn runs(&self) -> RunServiceClient<Channel> {
+    fn runs(&self) -> RunServiceClient<Known> {
         RunServiceClient::new(self.control_plane.clone())
     }
 
-    fn jobs(&self) -> JobServiceClient<Channel> {
+    fn jobs(&self) -> JobServiceClient<Known> {
         JobServiceClient::new(self.control_plane.clone())
     }
 
-    fn status(&self) -> StatusServiceClient<Channel> {
+    fn schedule(&self) -> ScheduleServiceClient<Known> {
+        ScheduleServiceClient::new(self.control_plane.clone())
+    }
+
+    fn tokens(&self) -> TokenServiceClient<Known> {
+        TokenServiceClient::new(self.control_plane.clone())
+    }
+
+    fn status(&self) -> StatusServiceClient<Known> {
         StatusServiceClient::new(self.status.clone())
     }
 }
@@ -120,6 +147,7 @@ fn explain(status: Status) -> anyhow::Error {
         {
             "the server cannot be reached: is it running, and does --server name it?".to_owned()
         }
+        Code::Unauthenticated => format!("the server does not know you: {}", status.message()),
         _ => status.message().to_owned(),
     };
     if words.is_empty() {

@@ -9,6 +9,9 @@ use anyhow::{Context as _, bail};
 
 use crate::ui;
 
+/// The file with the token of the first administrator.
+pub(crate) const ADMIN_TOKEN: &str = "admin-token";
+
 /// A data folder that is ours until the process ends.
 #[derive(Debug)]
 pub(crate) struct DataFolder {
@@ -66,7 +69,8 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn default_path() -> anyhow::Result<PathBuf> {
+/// Where everything is kept if nobody says otherwise.
+pub(crate) fn default_path() -> anyhow::Result<PathBuf> {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(data) = absolute("XDG_DATA_HOME") {

@@ -34,9 +34,11 @@ fn main() -> ExitCode {
         }
         Command::Migrate(args) => once(async move { services::migrate(&args).await }),
         Command::Connections(args) => once(client::connections(args)),
-        Command::Exports(args) => once(client::exports(args)),
+        Command::Exports(args) => once(client::exports(*args)),
+        Command::Schedule(args) => once(client::schedule(args)),
         Command::Runs(args) => once(client::runs(args)),
         Command::Jobs(args) => once(client::jobs(args)),
+        Command::Tokens(args) => once(client::tokens(args)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `segue serve`, and each service alone.
 
 mod control_plane;
+mod gate;
 mod migrate;
 mod parts;
 mod serve;

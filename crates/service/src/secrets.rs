@@ -65,9 +65,20 @@ pub fn master_key(path: &Path) -> Result<SecretBox<[u8; KEY_BYTES]>, SecretFileE
 /// # Errors
 /// The file cannot be read or holds something else.
 pub fn worker_token(path: &Path) -> Result<SecretString, SecretFileError> {
-    const WHAT: &str = "worker token";
-    let content = read(WHAT, path)?;
-    let unfit = |words: String| SecretFileError::Unfit { what: WHAT, path: path.to_owned(), words };
+    token("worker token", path)
+}
+
+/// The token by which an administrator is known, as [`worker_token`].
+///
+/// # Errors
+/// The file cannot be read or holds something else.
+pub fn admin_token(path: &Path) -> Result<SecretString, SecretFileError> {
+    token("administrator's token", path)
+}
+
+fn token(what: &'static str, path: &Path) -> Result<SecretString, SecretFileError> {
+    let content = read(what, path)?;
+    let unfit = |words: String| SecretFileError::Unfit { what, path: path.to_owned(), words };
     let text = content.trim_ascii();
     if text.len() < MIN_TOKEN {
         return Err(unfit(format!("it has {} characters, and {MIN_TOKEN} are needed", text.len())));

@@ -7,6 +7,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_services.sql"),
     include_str!("../migrations/0003_retention.sql"),
+    include_str!("../migrations/0004_schedules.sql"),
+    include_str!("../migrations/0005_tokens.sql"),
 ];
 
 /// What connecting does about a schema that is not of the version which this program knows.

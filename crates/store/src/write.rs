@@ -14,4 +14,6 @@ pub mod requests;
 pub mod retention;
 pub mod retries;
 pub mod runs;
+pub mod settings;
+pub mod tokens;
 pub mod workers;

@@ -15,6 +15,7 @@ pub struct Client {
     status: String,
     home: PathBuf,
     api_key: String,
+    token: Option<PathBuf>,
 }
 
 impl Client {
@@ -25,7 +26,14 @@ impl Client {
             status: format!("http://{status}"),
             home: home.to_owned(),
             api_key: api_key.to_owned(),
+            token: None,
         }
+    }
+
+    /// Known by the token in this file.
+    #[must_use]
+    pub fn with_token(self, file: &Path) -> Self {
+        Self { token: Some(file.to_owned()), ..self }
     }
 
     /// What it prints, and how it ended.
@@ -33,9 +41,11 @@ impl Client {
         let mut arguments = arguments.to_vec();
         arguments.extend(["--server", &self.server, "--status-url", &self.status]);
         let mut command = Command::new(segue());
+        let token = self.token.iter().map(|file| ("SEGUE_TOKEN_FILE", file));
         let ended = command
             .args(&arguments)
             .env_clear()
+            .envs(token)
             .env("HOME", &self.home)
             .env("KLAVIYO_API_KEY", &self.api_key)
             .env("USER", "tester")

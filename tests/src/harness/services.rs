@@ -5,6 +5,10 @@ use std::{
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use segue_store::test_util::{Engine, TestDatabase};
@@ -50,9 +54,14 @@ struct Service {
 /// On loopback, where nobody listens at the moment.
 pub fn free_address() -> SocketAddr {
     // Below those that the system gives to whoever connects: it might give one away before it is listened on.
-    const PORTS: std::ops::Range<u16> = 10_000..32_000;
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 22_000;
+    // One after the other: between the look and the listener of a service nobody else here is given the same one.
+    static NEXT: LazyLock<AtomicU32> =
+        LazyLock::new(|| AtomicU32::new(rand::random_range(0..PORTS)));
     wait_for("a free port", || {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(PORTS)));
+        let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap()));
         TcpListener::bind(address).is_ok().then_some(address)
     })
 }
@@ -60,6 +69,9 @@ pub fn free_address() -> SocketAddr {
 fn broker() -> String {
     std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
 }
+
+const ADMIN_TOKEN: &str = "admin-token";
+const ADMIN_TOKEN_FILE: &str = "SEGUE_ADMIN_TOKEN_FILE";
 
 impl Services {
     /// `segue serve`.
@@ -199,9 +211,11 @@ impl Services {
             path.display().to_string()
         };
         let (master, token) = (secret("master-key"), secret("worker-token"));
+        let admin = secret(ADMIN_TOKEN);
         for (name, value) in [
             ("SEGUE_MASTER_KEY_FILE", &*master),
             ("SEGUE_WORKER_TOKEN_FILE", &token),
+            (ADMIN_TOKEN_FILE, &admin),
             ("SEGUE_SOURCE_DIR", &services.source().display().to_string()),
             ("SEGUE_SCRATCH_DIR", &services.folder.path().display().to_string()),
             ("SEGUE_KLAVIYO_URL", &sim.url()),
@@ -219,6 +233,11 @@ impl Services {
     /// Where segments lie.
     pub fn source(&self) -> PathBuf {
         self.folder.path().join("source")
+    }
+
+    /// Where `segue serve` keeps everything.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     pub fn control_plane(&self) -> SocketAddr {
@@ -254,6 +273,10 @@ impl Services {
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .process_group(0);
+        if binary != segue() {
+            // The first version knows no tokens of people, and refuses what it does not know.
+            command.env_remove(ADMIN_TOKEN_FILE);
+        }
         command
     }
 
@@ -348,6 +371,12 @@ impl Services {
     /// Somebody who asks on and on, whatever becomes of the services.
     pub fn client(&self, api_key: &str) -> Client {
         Client::new(self.control_plane, self.status, self.folder.path(), api_key)
+            .with_token(&self.admin_token())
+    }
+
+    /// The file of a token that may do everything.
+    pub fn admin_token(&self) -> PathBuf {
+        self.folder.path().join(ADMIN_TOKEN)
     }
 
     /// Runs the command line as a client; what it prints, and how it ended.

@@ -13,9 +13,11 @@ fn client_that_knows_nothing_but_reflection_starts_watches_and_lists_rejects() {
     let people = People::good(50).and_rejected("nobody", "email_invalid").duplicate(3);
     people.write(&services.source().join("people.csv"));
     let (control_plane, status) = (services.control_plane(), services.status());
+    let (control_plane, status) = (control_plane.to_string(), status.to_string());
+    let token = services.admin_token();
     let told = python(
         "grpc_client.py",
-        &[&control_plane.to_string(), &status.to_string(), "pk_sim", LIST, "people.csv"],
+        &[&control_plane, &status, token.to_str().unwrap(), "pk_sim", LIST, "people.csv"],
     );
     let told_states: Vec<&str> =
         told["states"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

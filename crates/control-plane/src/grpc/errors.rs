@@ -15,6 +15,7 @@ fn resource_type(thing: Thing) -> &'static str {
         Thing::Export => "segue.v1.Export",
         Thing::Run => "segue.v1.Run",
         Thing::DeadJob => "segue.v1.DeadJob",
+        Thing::Token => "segue.v1.Token",
     }
 }
 
@@ -37,7 +38,12 @@ pub(super) fn status(err: Error) -> Status {
             let words = "the control-plane does not reach its database; ask again later";
             Status::unavailable(words)
         }
-        Error::Store(_) | Error::Queue(_) | Error::NoKey { .. } | Error::Accounting { .. } => {
+        Error::Store(_)
+        | Error::Queue(_)
+        | Error::NoKey { .. }
+        | Error::NoRandomness
+        | Error::NotDue
+        | Error::Accounting { .. } => {
             tracing::error!("{}", chain(&err));
             Status::internal("the control-plane failed; its log says why")
         }

@@ -11,16 +11,18 @@ use segue_proto::{
         properties::Select,
     },
 };
+use segue_store::write::exports::{Problem, Timing};
 use tonic::{Request, Response, Status};
 
 use super::{
     errors::{invalid, status},
     fields::{self, Problems},
     page::Page,
+    schedules::shown_export_schedule,
 };
 use crate::{
-    ControlPlane, ExportFields, Guards, Mapping, Properties, SavedExport, Violation,
-    exports::CONNECTION_FIELD,
+    ControlPlane, ExportFields, ExportSchedule, Guards, Mapping, Properties, SavedExport,
+    Violation, exports::CONNECTION_FIELD,
 };
 
 /// [`ExportService`] of a control-plane.
@@ -41,6 +43,7 @@ impl ExportService for Exports {
         let fields = ExportFields {
             mapping: problems.mapping(export.mapping.unwrap_or_default()),
             guards: guards(export.guards.unwrap_or_default()),
+            schedule: problems.export_schedule(SCHEDULE, export.schedule.unwrap_or_default()),
             connection: connection.unwrap_or(ConnectionId::from_uuid(uuid::Uuid::nil())),
             display_name: export.display_name,
             list_id: export.list_id,
@@ -124,6 +127,7 @@ enum Change {
     AllowLiveFlows(bool),
     AllowEmpty(bool),
     MaxProfiles(Option<u64>),
+    Schedule(ExportSchedule),
 }
 
 impl Change {
@@ -142,13 +146,15 @@ impl Change {
             Self::AllowLiveFlows(allow) => fields.guards.allow_live_flows = *allow,
             Self::AllowEmpty(allow) => fields.guards.allow_empty = *allow,
             Self::MaxProfiles(most) => fields.guards.max_profiles = *most,
+            Self::Schedule(schedule) => fields.schedule.clone_from(schedule),
         }
     }
 }
 
 /// All that people decide about an export.
-const ALL: [&str; 6] =
-    ["display_name", "connection_id", "list_id", "segments", "mapping", "guards"];
+const ALL: [&str; 7] =
+    ["display_name", "connection_id", "list_id", "segments", "mapping", "guards", "schedule"];
+const SCHEDULE: &str = "export.schedule";
 
 fn changes(export: &v1::Export, paths: &[String]) -> Result<Vec<Change>, Status> {
     let mut problems = Problems::default();
@@ -186,7 +192,10 @@ impl Problems {
             "guards.allow_live_flows" => Change::AllowLiveFlows(guarded().allow_live_flows),
             "guards.allow_empty" => Change::AllowEmpty(guarded().allow_empty),
             "guards.max_profiles" => Change::MaxProfiles(guarded().max_profiles),
-            "id" | "created_at" | "updated_at" => {
+            "schedule" => Change::Schedule(
+                self.export_schedule(SCHEDULE, export.schedule.clone().unwrap_or_default()),
+            ),
+            "id" | "created_at" | "updated_at" | "next_run_at" | "schedule_problem" => {
                 self.note("update_mask", format!("{path} is given by the server"));
                 return None;
             }
@@ -254,8 +263,10 @@ fn guards(guards: v1::Guards) -> Guards {
 
 fn shown(export: SavedExport) -> v1::Export {
     // Destructured, here and below, so that a field that is added cannot be forgotten.
-    let SavedExport { id, fields, created, updated } = export;
-    let ExportFields { display_name, connection, list_id, segments, mapping, guards } = fields;
+    let SavedExport { id, fields, timing, created, updated } = export;
+    let ExportFields { display_name, connection, list_id, segments, mapping, guards, schedule } =
+        fields;
+    let Timing { next, waiting: _, missed: _, problem } = timing;
     let Mapping { email, attributes, properties, default_country } = mapping;
     let Guards { allow_live_flows, allow_empty, max_profiles } = guards;
     let (select, columns) = match properties {
@@ -282,5 +293,12 @@ fn shown(export: SavedExport) -> v1::Export {
         }),
         created_at: Some(timestamp(created)),
         updated_at: Some(timestamp(updated)),
+        schedule: Some(shown_export_schedule(&schedule)),
+        next_run_at: next.map(timestamp),
+        schedule_problem: problem.map(|Problem { due, reason, detail }| v1::ScheduleProblem {
+            due_at: Some(timestamp(due)),
+            reason,
+            detail,
+        }),
     }
 }

@@ -1,4 +1,4 @@
-//! What can be typed after `segue connections|exports|runs|jobs`.
+//! What can be typed after `segue connections|exports|schedule|runs|jobs|tokens`.
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, not Markdown")]
 
 use std::path::PathBuf;
@@ -23,6 +23,10 @@ pub(crate) struct ServerArgs {
     /// A certificate (PEM) to trust besides those of the system.
     #[arg(long, global = true, value_name = "FILE", env = "SEGUE_TLS_CA_FILE")]
     pub(super) tls_ca_file: Option<PathBuf>,
+    /// A file with the token by which the server knows who asks; SEGUE_TOKEN may hold the token itself. On the
+    /// machine of `segue serve` its first token is found without this.
+    #[arg(long, global = true, value_name = "FILE", env = "SEGUE_TOKEN_FILE")]
+    pub(super) token_file: Option<PathBuf>,
     /// For people or for programs.
     #[arg(long, global = true, value_enum, default_value = "table")]
     pub(super) output: Output,
@@ -100,6 +104,8 @@ pub(super) enum Exports {
         mapping: MappingArgs,
         #[command(flatten)]
         guards: GuardArgs,
+        #[command(flatten)]
+        schedule: ExportScheduleArgs,
         /// The same request again makes no second export.
         #[arg(long, value_name = "ID")]
         request_id: Option<String>,
@@ -124,6 +130,21 @@ pub(super) enum Exports {
         /// Replaces all segments.
         #[arg(long = "segment", value_name = "FILE|GLOB")]
         segments: Vec<String>,
+        #[command(flatten)]
+        schedule: ExportScheduleArgs,
+    },
+    /// Say when several exports run by themselves.
+    Schedule {
+        #[arg(required_unless_present = "all")]
+        exports: Vec<String>,
+        /// All exports.
+        #[arg(long, conflicts_with = "exports")]
+        all: bool,
+        #[command(flatten)]
+        schedule: ExportScheduleArgs,
+        /// Exports that have a schedule of their own keep it.
+        #[arg(long)]
+        keep_own: bool,
     },
     /// Forget an export. Its ended runs stay.
     Delete { export: String },
@@ -158,6 +179,64 @@ pub(super) struct GuardArgs {
     pub(super) max_profiles: u64,
 }
 
+/// When something happens again and again.
+#[derive(Debug, Args)]
+pub(super) struct RecurrenceArgs {
+    /// A time of day, as 03:00; up to four, with commas. Every day, or on the days that --on names.
+    #[arg(long, value_name = "HH:MM,...", value_delimiter = ',', conflicts_with = "cron")]
+    pub(super) at: Vec<String>,
+    /// Only on these days, as monday,friday.
+    #[arg(long, value_name = "DAY,...", value_delimiter = ',', requires = "at")]
+    pub(super) on: Vec<String>,
+    /// Five fields: minute, hour, day of the month, month, day of the week.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(super) cron: Option<String>,
+    /// Whose time it is, as Europe/Berlin.
+    #[arg(long, value_name = "ZONE")]
+    pub(super) time_zone: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportScheduleArgs {
+    #[command(flatten)]
+    pub(super) own: RecurrenceArgs,
+    /// Run whenever the schedule of the system says so. It is so from the start.
+    #[arg(long, conflicts_with_all = ["at", "cron", "unscheduled"])]
+    pub(super) follow_system: bool,
+    /// Run only when somebody asks for it.
+    #[arg(long, conflicts_with_all = ["at", "cron"])]
+    pub(super) unscheduled: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: Schedule,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Schedule {
+    /// Show when exports run by themselves unless they say otherwise.
+    Get,
+    /// Run the exports that follow it by this schedule.
+    Set {
+        #[command(flatten)]
+        recurrence: RecurrenceArgs,
+    },
+    /// Run no export by itself but those with a schedule of their own.
+    Off,
+    /// Show when a schedule would run next, and change nothing.
+    Preview {
+        #[command(flatten)]
+        recurrence: RecurrenceArgs,
+        /// How many times.
+        #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(i32).range(1..=100))]
+        count: i32,
+    },
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((attribute, column)) if !attribute.is_empty() && !column.is_empty() => {
@@ -165,6 +244,46 @@ fn pair(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("write ATTRIBUTE=COLUMN, such as location.city=town".to_owned()),
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokensArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: Tokens,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Tokens {
+    /// Make a token. It is shown this once.
+    Create {
+        /// What people call it, such as who uses it for what.
+        #[arg(long, value_name = "NAME")]
+        display_name: String,
+        /// What it lets its holder do.
+        #[arg(long, value_enum)]
+        role: RoleArg,
+        /// From then on it is refused; a date, or days from now, as 90d.
+        #[arg(long, value_name = "YYYY-MM-DD|DAYSd")]
+        expires: Option<String>,
+    },
+    /// Show all, without what proves them.
+    List,
+    /// Take a token back: from now on it is refused.
+    Revoke { token: String },
+    /// Show who you are to the server.
+    Whoami,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum RoleArg {
+    /// See exports, schedules and runs.
+    Viewer,
+    /// Manage and run exports, and read rejected rows.
+    Contributor,
+    /// All.
+    Administrator,
 }
 
 #[derive(Debug, Args)]

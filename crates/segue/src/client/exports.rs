@@ -9,6 +9,7 @@ use super::{
     asking, explain,
     output::{self, Export},
     present,
+    schedule::export_schedule_of,
 };
 use crate::ui;
 
@@ -23,6 +24,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             segments,
             mapping,
             guards,
+            schedule,
             request_id,
         } => {
             let export = v1::Export {
@@ -32,6 +34,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 segments,
                 mapping: Some(mapping_of(mapping)),
                 guards: Some(guards_of(&guards)),
+                schedule: export_schedule_of(schedule)?,
                 ..v1::Export::default()
             };
             let request = v1::CreateExportRequest {
@@ -47,7 +50,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             show(&servers, reply.into_inner().export)?;
         }
         Exports::List { connection } => list(&servers, connection.unwrap_or_default()).await?,
-        Exports::Update { export: id, display_name, connection, list, segments } => {
+        Exports::Update { export: id, display_name, connection, list, segments, schedule } => {
             let mut export = v1::Export { id, ..v1::Export::default() };
             let mut paths = Vec::new();
             let mut set = |path: &str, field: &mut String, value: Option<String>| {
@@ -63,8 +66,14 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 export.segments = segments;
                 paths.push("segments".to_owned());
             }
+            if let Some(schedule) = export_schedule_of(schedule)? {
+                export.schedule = Some(schedule);
+                paths.push("schedule".to_owned());
+            }
             if paths.is_empty() {
-                bail!("nothing to change: give --display-name, --connection, --list or --segment");
+                bail!(
+                    "nothing to change: give --display-name, --connection, --list, --segment or a schedule"
+                );
             }
             let request = v1::UpdateExportRequest {
                 export: Some(export),
@@ -72,6 +81,19 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             };
             let reply = client.update_export(asking(request)).await.map_err(explain)?;
             show(&servers, reply.into_inner().export)?;
+        }
+        Exports::Schedule { exports: export_ids, all: _, schedule, keep_own } => {
+            let Some(schedule) = export_schedule_of(schedule)? else {
+                bail!("say when: --at 03:00, --cron, --follow-system or --unscheduled");
+            };
+            let request =
+                v1::ScheduleExportsRequest { export_ids, schedule: Some(schedule), keep_own };
+            let reply = servers.schedule().schedule_exports(asking(request)).await;
+            let changed = reply.map_err(explain)?.into_inner().export_ids;
+            for id in &changed {
+                ui::say(id);
+            }
+            ui::note(format_args!("{} exports have another schedule now", changed.len()));
         }
         Exports::Delete { export: id } => {
             let request = v1::DeleteExportRequest { id: id.clone() };

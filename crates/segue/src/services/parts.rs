@@ -15,6 +15,8 @@ use segue_service::{
 use segue_store::{Reader, read};
 use tokio::task::JoinSet;
 
+use super::gate::People;
+
 /// Segments that one worker reads at a time: each has the memory for its identities to itself.
 pub(super) const READ_SLOTS: usize = 2;
 
@@ -108,10 +110,13 @@ pub(super) async fn people(
     Ok(Server::bind(config.listen)
         .await?
         .tls(identity)
+        .gate(People::new(config, (**control_plane.store()).clone())?)
         .reflect(segue_proto::DESCRIPTORS)?
         .add(grpc::connection_service(Arc::clone(control_plane)))
         .add(grpc::export_service(Arc::clone(control_plane)))
         .add(grpc::run_service(Arc::clone(control_plane)))
+        .add(grpc::schedule_service(Arc::clone(control_plane)))
+        .add(grpc::token_service(Arc::clone(control_plane)))
         .add(grpc::job_service(Arc::clone(control_plane))))
 }
 

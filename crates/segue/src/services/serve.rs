@@ -5,6 +5,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use segue_control_plane::ControlPlane;
 use segue_queue::{MemoryEvents, MemoryQueue};
 use segue_service::{Context, config::Config, trace};
@@ -15,8 +16,9 @@ use segue_worker::{Settings, Stop, Worker, read::Sources};
 
 use super::parts::{self, Duties};
 use crate::{
-    data::DataFolder,
+    data::{ADMIN_TOKEN, DataFolder},
     embedded::{InProcess, SWEEP_EACH},
+    ui,
 };
 
 pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()> {
@@ -30,6 +32,9 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
     let control_plane =
         ControlPlane::for_services(store.clone(), sealer, klaviyo.clone(), parts::settings());
     control_plane.recover().await?;
+    if config.admin_token_file.get().is_none() {
+        first_token(&control_plane, folder.path()).await?;
+    }
     let (queue, events) = (MemoryQueue::default(), MemoryEvents::default());
     let status = Status::new((*store).clone(), staging.clone(), drain.soft.clone());
     let people = parts::people(config, &control_plane).await?.add(status_service(status.clone()));
@@ -88,15 +93,49 @@ fn own_source(data: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
+/// Somebody has to be the first to be let in: whoever starts Segue here for the first time.
+async fn first_token(control_plane: &ControlPlane, data: &Path) -> anyhow::Result<()> {
+    use std::io::{IsTerminal as _, Write as _};
+    let file = data.join(ADMIN_TOKEN);
+    let hand_over = |token: &SecretString| {
+        let token = token.expose_secret();
+        if std::io::stdout().is_terminal() {
+            let words =
+                "The token of the first administrator, shown this once (see `segue tokens`):";
+            ui::say(format_args!("{words}\n{token}"));
+            return Ok(());
+        }
+        let write = || {
+            // Left by a start that did not come to its end, its token is good for nothing.
+            if file.exists() {
+                fs::remove_file(&file)?;
+            }
+            let mut made = private_file(&file)?;
+            made.write_all(format!("{token}\n").as_bytes())?;
+            made.sync_all()
+        };
+        write().with_context(|| format!("cannot write {}", file.display()))?;
+        tracing::info!(file = %file.display(), "the token of the first administrator");
+        anyhow::Ok(())
+    };
+    control_plane.create_first_token(hand_over).await?;
+    Ok(())
+}
+
+/// A new file for its owner only.
+fn private_file(file: &Path) -> std::io::Result<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    fs::File::options().write(true).create_new(true).mode(0o600).open(file)
+}
+
 /// The file of the master key: the one that is configured, or one in the data folder, made at the first start.
 fn master_key(config: &Config, data: &Path) -> anyhow::Result<PathBuf> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    use std::io::Write as _;
     if let Some(file) = config.master_key_file.get() {
         return Ok(file.clone());
     }
     let file = data.join("master-key");
-    let made = fs::File::options().write(true).create_new(true).mode(0o600).open(&file);
-    match made {
+    match private_file(&file) {
         Ok(mut made) => {
             let mut key = [0; 32];
             let random = ring::rand::SystemRandom::new();

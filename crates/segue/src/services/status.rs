@@ -3,17 +3,22 @@ use segue_staging::Staging;
 use segue_status::{Status, status_service};
 use segue_store::Store;
 
-use super::parts::{self, Duties};
+use super::{
+    gate::People,
+    parts::{self, Duties},
+};
 
 pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()> {
     let Context { drain, checks, started } = context;
     let store = Store::connect_read_only(config.database_url.required()?.expose()).await?;
     parts::check_database(&checks, store.clone());
     let staging = Staging::open_shared(config.staging_dir.required()?.clone())?;
+    let gate = People::new(config, store.clone())?;
     let status = Status::new(store, staging, drain.soft.clone());
     let server = Server::bind(config.status_listen)
         .await?
         .tls(parts::identity(&config.tls_cert_file, &config.tls_key_file)?)
+        .gate(gate)
         .reflect(segue_proto::DESCRIPTORS)?
         .add(status_service(status.clone()));
 

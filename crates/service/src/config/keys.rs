@@ -14,6 +14,8 @@ pub enum Key {
     KlaviyoRevision,
     MasterKeyFile,
     WorkerTokenFile,
+    AdminTokenFile,
+    OidcFile,
     Listen,
     StatusListen,
     WorkerListen,
@@ -21,6 +23,7 @@ pub enum Key {
     Server,
     ControlPlaneUrl,
     StatusUrl,
+    TokenFile,
     TlsCertFile,
     TlsKeyFile,
     TlsCaFile,
@@ -58,7 +61,7 @@ const fn spec(
 }
 
 #[rustfmt::skip]
-pub(crate) const SPECS: [Spec; 30] = [
+pub(crate) const SPECS: [Spec; 33] = [
     spec(Key::Data, "data", "data", "FOLDER", None,
         "Where everything is kept: database, staging, keys"),
     spec(Key::DatabaseUrl, "database_url", "database-url", "URL", None,
@@ -81,6 +84,10 @@ pub(crate) const SPECS: [Spec; 30] = [
         "Holds the key that seals API keys: `openssl rand -base64 32 > FILE` makes one"),
     spec(Key::WorkerTokenFile, "worker_token_file", "worker-token-file", "FILE", None,
         "Holds the token by which workers are known: `openssl rand -base64 32 > FILE` makes one"),
+    spec(Key::AdminTokenFile, "admin_token_file", "admin-token-file", "FILE", None,
+        "Holds a token that lets an administrator in: `openssl rand -base64 32 > FILE` makes one"),
+    spec(Key::OidcFile, "oidc_file", "oidc-file", "FILE.toml", None,
+        "The identity provider that people come from, and which role they have: see docs/access.md"),
     spec(Key::Listen, "listen", "listen", "ADDRESS:PORT", Some("127.0.0.1:7400"),
         "Where connections, exports and runs are served"),
     spec(Key::StatusListen, "status_listen", "status-listen", "ADDRESS:PORT", Some("127.0.0.1:7401"),
@@ -95,6 +102,8 @@ pub(crate) const SPECS: [Spec; 30] = [
         "The workers' listener of the control-plane; of several control-planes, all, with commas"),
     spec(Key::StatusUrl, "status_url", "status-url", "URL", None,
         "Where status is, if it is not where the server is"),
+    spec(Key::TokenFile, "token_file", "token-file", "FILE", None,
+        "Holds the token by which the server knows who asks"),
     spec(Key::TlsCertFile, "tls_cert_file", "tls-cert-file", "FILE.pem", None,
         "Certificate of the listener, with its chain"),
     spec(Key::TlsKeyFile, "tls_key_file", "tls-key-file", "FILE.pem", None,

@@ -16,7 +16,8 @@ use crate::config::{
 
 const FILE_VARIABLE: &str = "SEGUE_CONFIG";
 /// Variables that are no configuration of a service: of the command line, of tests, of scripts.
-const OTHERS: [&str; 4] = [FILE_VARIABLE, "SEGUE_BIN", "SEGUE_REQUIRE_OPENAPI", "SEGUE_UP_FOLDER"];
+const OTHERS: [&str; 5] =
+    [FILE_VARIABLE, "SEGUE_BIN", "SEGUE_REQUIRE_OPENAPI", "SEGUE_TOKEN", "SEGUE_UP_FOLDER"];
 /// Tests may have variables of their own.
 const TESTS: &str = "SEGUE_TEST_";
 /// By these Kubernetes and Docker tell about services whose names begin with `segue`.

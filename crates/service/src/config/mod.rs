@@ -73,6 +73,8 @@ pub struct Config {
     pub klaviyo_revision: Setting<String>,
     pub master_key_file: Setting<PathBuf>,
     pub worker_token_file: Setting<PathBuf>,
+    pub admin_token_file: Setting<PathBuf>,
+    pub oidc_file: Setting<PathBuf>,
     /// Where connections, exports and runs are served.
     pub listen: SocketAddr,
     /// Where status is served.
@@ -88,6 +90,7 @@ pub struct Config {
     pub server: Url,
     /// Status, as a client reaches it. Not set: where the server is.
     pub status_url: Setting<Url>,
+    pub token_file: Setting<PathBuf>,
     /// Batches that a worker uploads at a time.
     pub slots: u32,
     /// Bytes for remembering identities while a segment is read.

@@ -31,8 +31,8 @@ role!(
     Serve, "serve",
     needs [],
     takes [
-        Data, SourceDir, ScratchDir, KlaviyoUrl, KlaviyoRevision, MasterKeyFile, Listen, MetricsListen, TlsCertFile,
-        TlsKeyFile, Slots, BatchProfiles, DedupeMemory, DrainTimeout, Log, LogFormat
+        Data, SourceDir, ScratchDir, KlaviyoUrl, KlaviyoRevision, MasterKeyFile, AdminTokenFile, OidcFile, Listen,
+        MetricsListen, TlsCertFile, TlsKeyFile, Slots, BatchProfiles, DedupeMemory, DrainTimeout, Log, LogFormat
     ]
 );
 role!(
@@ -40,7 +40,7 @@ role!(
     ControlPlane, "control-plane",
     needs [DatabaseUrl, AmqpUrl, MasterKeyFile, WorkerTokenFile],
     takes [
-        AmqpPrefix, KlaviyoUrl, KlaviyoRevision, Listen, WorkerListen, MetricsListen,
+        AmqpPrefix, KlaviyoUrl, KlaviyoRevision, AdminTokenFile, OidcFile, Listen, WorkerListen, MetricsListen,
         TlsCertFile, TlsKeyFile, WorkerTlsCertFile, WorkerTlsKeyFile, DrainTimeout, Log, LogFormat
     ]
 );
@@ -58,7 +58,7 @@ role!(
     Status, "status",
     needs [DatabaseUrl, StagingUrl],
     takes [
-        AmqpUrl, AmqpPrefix, StatusListen, MetricsListen, TlsCertFile, TlsKeyFile, DrainTimeout, Log, LogFormat
+        AmqpUrl, AmqpPrefix, AdminTokenFile, OidcFile, StatusListen, MetricsListen, TlsCertFile, TlsKeyFile, DrainTimeout, Log, LogFormat
     ]
 );
 role!(
@@ -71,5 +71,5 @@ role!(
     /// Asks a server.
     Client, "client",
     needs [],
-    takes [Server, StatusUrl, TlsCaFile, Log, LogFormat]
+    takes [Server, StatusUrl, TokenFile, TlsCaFile, Log, LogFormat]
 );

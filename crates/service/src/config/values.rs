@@ -18,8 +18,14 @@ use crate::config::{
 };
 
 /// Files that only their owner should be able to read.
-const SECRET_FILES: [Key; 4] =
-    [Key::MasterKeyFile, Key::WorkerTokenFile, Key::TlsKeyFile, Key::WorkerTlsKeyFile];
+const SECRET_FILES: [Key; 6] = [
+    Key::MasterKeyFile,
+    Key::WorkerTokenFile,
+    Key::AdminTokenFile,
+    Key::TokenFile,
+    Key::TlsKeyFile,
+    Key::WorkerTlsKeyFile,
+];
 const PAIRS: [(Key, Key); 2] =
     [(Key::TlsCertFile, Key::TlsKeyFile), (Key::WorkerTlsCertFile, Key::WorkerTlsKeyFile)];
 const MAX_SLOTS: u32 = 1000;
@@ -38,6 +44,8 @@ pub(crate) fn config(settled: Settled) -> Result<Config, ConfigError> {
         klaviyo_revision: values.optional(Key::KlaviyoRevision, revision)?,
         master_key_file: values.optional(Key::MasterKeyFile, file)?,
         worker_token_file: values.optional(Key::WorkerTokenFile, file)?,
+        admin_token_file: values.optional(Key::AdminTokenFile, file)?,
+        oidc_file: values.optional(Key::OidcFile, file)?,
         listen: values.given(Key::Listen, address)?,
         status_listen: values.given(Key::StatusListen, address)?,
         worker_listen: values.given(Key::WorkerListen, address)?,
@@ -45,6 +53,7 @@ pub(crate) fn config(settled: Settled) -> Result<Config, ConfigError> {
         control_plane_url: values.given(Key::ControlPlaneUrl, web_urls)?,
         server: values.given(Key::Server, web_url)?,
         status_url: values.optional(Key::StatusUrl, web_url)?,
+        token_file: values.optional(Key::TokenFile, file)?,
         slots: values.given(Key::Slots, slots)?,
         batch_profiles: values.given(Key::BatchProfiles, batch_profiles)?,
         dedupe_memory: values.given(Key::DedupeMemory, size)?,

@@ -1,4 +1,4 @@
-//! What surrounds each call: admission, token, deadline, trace, metrics.
+//! What surrounds each call: token or gate, room, deadline, trace, metrics.
 
 use std::{
     convert::Infallible,
@@ -19,7 +19,7 @@ use tower_service::Service;
 use tracing::{Instrument as _, Span, field};
 
 use super::{
-    DURATION, IN_FLIGHT, Limits, REQUESTS, Token, body::Watched, deadline, server::HEALTH,
+    DURATION, Gate, IN_FLIGHT, Limits, REQUESTS, Token, body::Watched, deadline, server::HEALTH,
 };
 use crate::trace;
 
@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     /// Calls that are being answered, streams not counted once they have begun.
     pub(crate) room: Semaphore,
     pub(crate) token: Option<Token>,
+    pub(crate) gate: Option<Arc<dyn Gate>>,
     /// The services that exist.
     pub(crate) services: Vec<&'static str>,
     /// Paths of calls that come too often to be traced each.
@@ -59,7 +60,10 @@ pub(crate) struct CallService<S> {
 
 impl<S> Service<Request<Body>> for CallService<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
@@ -84,7 +88,11 @@ where
             return Box::pin(std::future::ready(Ok(answer)));
         }
         let limit = deadline::limit(request.headers(), shared.limits.request);
-        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        // The one that is ready is the one that is called; its clone has to become ready first.
+        let clone = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, clone);
+        let gate = shared.gate.clone().filter(|_| !call.is_health);
+        let answer = AssertUnwindSafe(answer(inner, request, gate)).catch_unwind();
         let answered = async move {
             let room = if call.is_health { None } else { shared.room.try_acquire().ok() };
             if room.is_none() && !call.is_health {
@@ -93,6 +101,7 @@ where
             }
             let answer = match tokio::time::timeout(limit, answer).await {
                 Ok(Ok(Ok(answer))) => answer,
+                Ok(Ok(Err(refused))) => return Ok(call.refuse(refused)),
                 Ok(Err(_panic)) => {
                     tracing::error!(rpc.service = call.service, rpc.method = %call.method, "call panicked");
                     return Ok(
@@ -113,6 +122,24 @@ where
             Ok(Response::from_parts(parts, Body::new(body)))
         };
         Box::pin(answered.instrument(span))
+    }
+}
+
+async fn answer<S>(
+    mut inner: S,
+    request: Request<Body>,
+    gate: Option<Arc<dyn Gate>>,
+) -> Result<Response<Body>, Status>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    let (mut parts, body) = request.into_parts();
+    if let Some(gate) = gate {
+        gate.admit(parts.uri.path(), &parts.headers, &mut parts.extensions).await?;
+    }
+    match inner.call(Request::from_parts(parts, body)).await {
+        Ok(answer) => Ok(answer),
+        Err(never) => match never {},
     }
 }
 
@@ -250,6 +277,7 @@ mod tests {
             limits: Limits { request: std::time::Duration::from_mins(10), ..Limits::default() },
             room: Semaphore::new(1),
             token: None,
+            gate: None,
             services: vec!["test.v1.Never"],
             untraced: Vec::new(),
             cut: CancellationToken::new(),

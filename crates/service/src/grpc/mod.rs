@@ -4,12 +4,14 @@ mod body;
 mod call;
 mod client;
 mod deadline;
+mod gate;
 mod server;
 mod tls;
 mod token;
 
 pub use self::{
     client::{Client, ClientError, Target},
+    gate::{Admission, Gate},
     server::{Health, Limits, ServeError, Server},
     tls::{Identity, TlsError, require_tls_or_loopback},
     token::Token,

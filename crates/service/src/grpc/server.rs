@@ -8,7 +8,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tower_service::Service;
 
 use super::{
-    Identity, Token,
+    Gate, Identity, Token,
     call::{CallLayer, Shared},
 };
 use crate::Drain;
@@ -89,6 +89,7 @@ pub struct Server {
     reporter: HealthReporter,
     tls: Option<Identity>,
     token: Option<Token>,
+    gate: Option<Arc<dyn Gate>>,
     limits: Limits,
     untraced: Vec<&'static str>,
     descriptors: Option<&'static [u8]>,
@@ -108,6 +109,7 @@ impl Server {
             reporter,
             tls: None,
             token: None,
+            gate: None,
             limits: Limits::default(),
             untraced: Vec::new(),
             descriptors: None,
@@ -164,6 +166,13 @@ impl Server {
         self
     }
 
+    /// Every call passes it first, but for `grpc.health.v1`.
+    #[must_use]
+    pub fn gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -215,6 +224,7 @@ impl Server {
             room: Semaphore::new(self.limits.calls),
             limits: self.limits,
             token: self.token,
+            gate: self.gate,
             services,
             untraced: self.untraced,
             cut: cut.clone(),

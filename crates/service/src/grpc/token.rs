@@ -27,7 +27,7 @@ impl Token {
     }
 
     /// Whether the caller has it. How long that takes tells nothing about the token but its length.
-    pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
+    pub fn is_in(&self, headers: &HeaderMap) -> bool {
         let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         let (sent_scheme, sent) = sent.split_at_checked(SCHEME.len()).unwrap_or_default();
         let (_, wanted) = self.0.as_bytes().split_at_checked(SCHEME.len()).unwrap_or_default();

@@ -30,6 +30,8 @@ async fn run_is_told_with_all_its_numbers(engine: Engine) {
         request_id: Some("monday".to_owned()),
         retry_of: Some(run_id(3)),
         trace: None,
+        due: Some(START),
+        missed: 2,
     };
     let run = fixture.run(4, origin).await;
     let queued = get(&fixture, &run.to_string()).await.unwrap();
@@ -85,6 +87,8 @@ async fn run_is_told_with_all_its_numbers(engine: Engine) {
         last_accepted_at: Some(timestamp(START + second + second)),
         ended_at: None,
         seq: 0,
+        due_at: Some(timestamp(START)),
+        missed: 2,
     };
     assert_eq!(told, expected);
 }

@@ -13,7 +13,7 @@ macro_rules! run_columns {
     () => {
         "SELECT run_id, state, export_id, cause, fail_reason, fail_detail, connection_id, account_id, \
          list_id, request_id, retry_of, created_us, started_us, first_request_us, last_accepted_us, \
-         ended_us, seq, throttled FROM runs "
+         ended_us, seq, throttled, due_us, missed FROM runs "
     };
 }
 
@@ -137,8 +137,11 @@ fn decode(mut row: Row, tallies: &mut HashMap<RunId, Tally>) -> Result<RunView, 
         last_accepted: row.opt_time()?,
         ended: row.opt_time()?,
         seq: row.count()?,
+        due: None,
+        missed: 0,
     };
     view.tally.throttled += row.count()?;
+    (view.due, view.missed) = (row.opt_time()?, row.count()?);
     Ok(view)
 }
 

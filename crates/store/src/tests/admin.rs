@@ -12,10 +12,12 @@ use crate::{
     write::{
         batches::{self, BatchState},
         connections::{self, Connection, Consent, SealedKey},
-        exports::{self, Export},
+        exports::{self, Export, Problem, Timing},
         requests::{self, Made, RequestKind},
         retries,
         runs::{self, NewRun, Origin},
+        settings,
+        tokens::{self, Token},
     },
 };
 
@@ -27,6 +29,9 @@ crate::on_both_engines! {
     request_belongs_to_whoever_was_first,
     request_that_is_undone_is_free_again,
     one_run_of_an_export_lives,
+    export_is_due_at_its_time_and_after_the_run_that_it_waits_for,
+    setting_that_nobody_made_is_an_error,
+    token_comes_back_as_it_was_written_and_is_revoked_once,
     of_two_runs_at_once_one_lives,
     deletion_waits_for_whoever_holds_the_connection,
     key_to_confirm_is_that_of_a_run_that_waits,
@@ -37,6 +42,7 @@ crate::on_both_engines! {
 const NOW: Micros = Micros(1_790_000_000_000_000);
 
 struct World {
+    clock: ManualClock,
     store: Store,
     // Dropped last.
     _database: TestDatabase,
@@ -45,8 +51,9 @@ struct World {
 impl World {
     async fn on(engine: Engine) -> Self {
         let database = TestDatabase::new(engine).await;
-        let store = database.store(ManualClock::at(NOW)).await;
-        Self { store, _database: database }
+        let clock = ManualClock::at(NOW);
+        let store = database.store(clock.clone()).await;
+        Self { clock, store, _database: database }
     }
 
     async fn tx(&self) -> Tx {
@@ -102,6 +109,8 @@ fn export(n: u128, connection: u128) -> Export {
         allow_live_flows: true,
         allow_empty: false,
         max_profiles: None,
+        schedule: r#""system""#.to_owned(),
+        timing: Timing::default(),
         created: NOW,
         updated: NOW,
     }
@@ -115,6 +124,8 @@ fn of_export(run: u128, export: u128) -> NewRun {
         request_id: Some("r".to_owned()),
         retry_of: None,
         trace: None,
+        due: Some(Micros(NOW.0 - 2)),
+        missed: 3,
     };
     NewRun { frozen: false, origin, ..new_run(run_id(run)) }
 }
@@ -151,6 +162,17 @@ async fn export_comes_back_as_it_was_written_and_changed(engine: Engine) {
         allow_live_flows: false,
         allow_empty: true,
         max_profiles: Some(7),
+        schedule: r#""off""#.to_owned(),
+        timing: Timing {
+            next: Some(Micros(NOW.0 + 1)),
+            waiting: Some(Micros(NOW.0 + 2)),
+            missed: 3,
+            problem: Some(Problem {
+                due: Micros(NOW.0 + 4),
+                reason: "R".to_owned(),
+                detail: "d".to_owned(),
+            }),
+        },
         updated: NOW + Duration::from_secs(1),
         ..export(1, 1)
     };
@@ -258,6 +280,78 @@ async fn one_run_of_an_export_lives(engine: Engine) {
     for n in 3..5 {
         assert!(runs::create(&mut tx, &new_run(run_id(n))).await.unwrap());
     }
+}
+
+async fn export_is_due_at_its_time_and_after_the_run_that_it_waits_for(engine: Engine) {
+    let world = World::with_an_export(engine).await;
+    let mut tx = world.tx().await;
+    let with = |timing| Export { timing, ..export(1, 1) };
+    let due = async |tx: &mut Tx, at| exports::due(tx, Micros(at), 10).await.unwrap();
+    assert!(due(&mut tx, i64::MAX).await.is_empty());
+    let next = with(Timing { next: Some(Micros(5)), ..Timing::default() });
+    exports::update(&mut tx, &next).await.unwrap();
+    assert!(due(&mut tx, 4).await.is_empty());
+    assert_eq!(due(&mut tx, 5).await, [export_id(1)]);
+    let waiting = with(Timing { waiting: Some(Micros(5)), ..Timing::default() });
+    exports::update(&mut tx, &waiting).await.unwrap();
+    assert_eq!(due(&mut tx, 5).await, [export_id(1)]);
+    assert!(runs::create(&mut tx, &of_export(1, 1)).await.unwrap());
+    assert!(due(&mut tx, 5).await.is_empty());
+    runs::end(&mut tx, run_id(1), RunState::Failed).await.unwrap();
+    assert_eq!(due(&mut tx, 5).await, [export_id(1)]);
+    assert!(exports::due(&mut tx, Micros(5), 0).await.unwrap().is_empty());
+}
+
+async fn setting_that_nobody_made_is_an_error(engine: Engine) {
+    let world = World::on(engine).await;
+    let mut tx = world.tx().await;
+    assert_eq!(settings::lock(&mut tx, settings::SCHEDULE).await.unwrap(), "null");
+    settings::set(&mut tx, settings::SCHEDULE, "{}").await.unwrap();
+    tx.commit().await.unwrap();
+    let read = read_admin::setting(&world.store, settings::SCHEDULE).await.unwrap();
+    assert_eq!(read.as_deref(), Some("{}"));
+    let mut tx = world.tx().await;
+    assert!(settings::lock(&mut tx, "whim").await.is_err());
+}
+
+async fn token_comes_back_as_it_was_written_and_is_revoked_once(engine: Engine) {
+    let world = World::on(engine).await;
+    let token = |n: u8| Token {
+        id: format!("id{n}"),
+        name: "CI".to_owned(),
+        role: "viewer".to_owned(),
+        hash: "00aa".to_owned(),
+        created_by: "token:id0".to_owned(),
+        created: NOW,
+        expires: Some(Micros(NOW.0 + 1)),
+        revoked: None,
+    };
+    let mut tx = world.tx().await;
+    assert!(!tokens::any(&mut tx).await.unwrap());
+    for n in [2, 1] {
+        tokens::create(&mut tx, &token(n)).await.unwrap();
+    }
+    assert!(tokens::any(&mut tx).await.unwrap());
+    tx.commit().await.unwrap();
+    let store = &world.store;
+    assert_eq!(read_admin::token(store, "id1").await.unwrap(), Some(token(1)));
+    assert_eq!(read_admin::token(store, "id").await.unwrap(), None);
+    assert_eq!(read_admin::tokens(store, "", 9).await.unwrap(), [token(1), token(2)]);
+    assert_eq!(read_admin::tokens(store, "id1", 9).await.unwrap(), [token(2)]);
+    assert_eq!(read_admin::tokens(store, "", 1).await.unwrap(), [token(1)]);
+
+    let mut tx = world.tx().await;
+    assert!(tokens::revoke(&mut tx, "id").await.unwrap().is_none());
+    let revoked = Token { revoked: Some(NOW), ..token(1) };
+    assert_eq!(tokens::revoke(&mut tx, "id1").await.unwrap(), Some(revoked.clone()));
+    tx.commit().await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let mut tx = world.tx().await;
+    assert_eq!(
+        tokens::revoke(&mut tx, "id1").await.unwrap(),
+        Some(revoked),
+        "the first time stays"
+    );
 }
 
 async fn of_two_runs_at_once_one_lives(engine: Engine) {

@@ -21,15 +21,51 @@ pub struct Export {
     pub allow_empty: bool,
     /// `None`: no limit.
     pub max_profiles: Option<u64>,
+    /// JSON.
+    pub schedule: String,
+    pub timing: Timing,
     pub created: Micros,
     pub updated: Micros,
 }
 
+/// How an export stands with its schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Timing {
+    /// When it is due next.
+    pub next: Option<Micros>,
+    /// It has been due since then, and was not started yet.
+    pub waiting: Option<Micros>,
+    /// How many times it was due before that, which nobody has started either.
+    pub missed: u64,
+    /// Why it was not started when it was due last.
+    pub problem: Option<Problem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// For which time it was due.
+    pub due: Micros,
+    /// A code.
+    pub reason: String,
+    /// Words without personal data.
+    pub detail: String,
+}
+
+macro_rules! export_columns {
+    () => {
+        "export_id, display_name, connection_id, list_id, segments, mapping, allow_live_flows, \
+         allow_empty, max_profiles, schedule, next_us, waiting_us, missed, problem_us, problem, \
+         problem_detail, created_us, updated_us"
+    };
+}
+pub(crate) use export_columns;
+
 pub async fn create(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO exports (export_id, display_name, connection_id, list_id, \
-         segments, mapping, allow_live_flows, allow_empty, max_profiles, updated_us, created_us) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    let mut args = changeable(export).to_vec();
+         segments, mapping, allow_live_flows, allow_empty, max_profiles, updated_us, schedule, \
+         next_us, waiting_us, missed, problem_us, problem, problem_detail, created_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+    let mut args = changeable(export);
     args.push(export.created.into());
     tx.execute(SQL, &args).await?;
     Ok(())
@@ -38,9 +74,10 @@ pub async fn create(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
 /// Locks an export until the transaction ends, and reads it. Whoever starts a run of it or changes it comes
 /// by here, so one at a time does.
 pub async fn lock(tx: &mut Tx, id: ExportId) -> Result<Option<Export>, StoreError> {
-    const SQL: &str = "UPDATE exports SET display_name = display_name WHERE export_id = $1 \
-         RETURNING export_id, display_name, connection_id, list_id, segments, mapping, \
-         allow_live_flows, allow_empty, max_profiles, created_us, updated_us";
+    const SQL: &str = concat!(
+        "UPDATE exports SET display_name = display_name WHERE export_id = $1 RETURNING ",
+        export_columns!()
+    );
     tx.row(SQL, args![text(id)]).await?.map(decode).transpose()
 }
 
@@ -48,13 +85,19 @@ pub async fn lock(tx: &mut Tx, id: ExportId) -> Result<Option<Export>, StoreErro
 pub async fn update(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE exports SET display_name = $2, connection_id = $3, list_id = $4, \
          segments = $5, mapping = $6, allow_live_flows = $7, allow_empty = $8, max_profiles = $9, \
-         updated_us = $10 WHERE export_id = $1";
+         updated_us = $10, schedule = $11, next_us = $12, waiting_us = $13, missed = $14, \
+         problem_us = $15, problem = $16, problem_detail = $17 WHERE export_id = $1";
     tx.execute(SQL, &changeable(export)).await?;
     Ok(())
 }
 
-fn changeable(export: &Export) -> [Arg; 10] {
-    [
+fn changeable(export: &Export) -> Vec<Arg> {
+    let Timing { next, waiting, missed, problem } = &export.timing;
+    let (due, reason, detail) = match problem {
+        Some(Problem { due, reason, detail }) => (Some(*due), reason.as_str(), detail.as_str()),
+        None => (None, "", ""),
+    };
+    vec![
         text(export.id),
         export.display_name.as_str().into(),
         text(export.connection),
@@ -65,7 +108,30 @@ fn changeable(export: &Export) -> [Arg; 10] {
         export.allow_empty.into(),
         export.max_profiles.unwrap_or(u64::MAX).into(),
         export.updated.into(),
+        export.schedule.as_str().into(),
+        (*next).into(),
+        (*waiting).into(),
+        (*missed).into(),
+        due.into(),
+        reason.into(),
+        detail.into(),
     ]
+}
+
+/// All exports, by id.
+pub async fn all(tx: &mut Tx) -> Result<Vec<ExportId>, StoreError> {
+    const SQL: &str = "SELECT export_id FROM exports ORDER BY export_id";
+    tx.rows(SQL, &[]).await?.into_iter().map(|mut row| row.parsed()).collect()
+}
+
+/// Exports that are due at `now`, and those that have been due and wait for no run any more: at most `most`.
+pub async fn due(tx: &mut Tx, now: Micros, most: u32) -> Result<Vec<ExportId>, StoreError> {
+    const SQL: &str = "SELECT export_id FROM exports e \
+         WHERE next_us <= $1 OR waiting_us IS NOT NULL AND NOT EXISTS \
+         (SELECT 1 FROM runs r WHERE r.export_id = e.export_id AND r.ended_us IS NULL) \
+         ORDER BY export_id LIMIT $2";
+    let rows = tx.rows(SQL, args![now, most]).await?;
+    rows.into_iter().map(|mut row| row.parsed()).collect()
 }
 
 /// `false`: there is no such export.
@@ -91,7 +157,16 @@ pub(crate) fn decode(mut row: Row) -> Result<Export, StoreError> {
         allow_live_flows: row.flag()?,
         allow_empty: row.flag()?,
         max_profiles: Some(row.count()?).filter(|most| i64::try_from(*most) != Ok(i64::MAX)),
+        schedule: row.string()?,
+        timing: decode_timing(&mut row)?,
         created: row.time()?,
         updated: row.time()?,
     })
+}
+
+fn decode_timing(row: &mut Row) -> Result<Timing, StoreError> {
+    let (next, waiting, missed) = (row.opt_time()?, row.opt_time()?, row.count()?);
+    let (due, reason, detail) = (row.opt_time()?, row.string()?, row.string()?);
+    let problem = due.map(|due| Problem { due, reason, detail });
+    Ok(Timing { next, waiting, missed, problem })
 }

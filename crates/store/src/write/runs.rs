@@ -47,6 +47,10 @@ pub struct Origin {
     pub retry_of: Option<RunId>,
     /// The trace of what started it: a `traceparent` of W3C Trace Context.
     pub trace: Option<String>,
+    /// For which time of its schedule it was started.
+    pub due: Option<Micros>,
+    /// How many times of its schedule it makes up for, besides that one.
+    pub missed: u64,
 }
 
 impl Default for Origin {
@@ -58,6 +62,8 @@ impl Default for Origin {
             request_id: None,
             retry_of: None,
             trace: None,
+            due: None,
+            missed: 0,
         }
     }
 }
@@ -94,12 +100,13 @@ pub async fn create(tx: &mut Tx, new: &NewRun) -> Result<bool, StoreError> {
     const SQL: &str = "INSERT INTO runs (run_id, state, account_id, list_id, plan, hold, \
          max_profiles, allow_empty, confirm_us, deadline_us, splits_left, read_done, parked, \
          profiles, throttled, created_us, resumed_us, frozen, cause, export_id, connection_id, \
-         request_id, retry_of, trace) \
+         request_id, retry_of, trace, due_us, missed) \
          VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 0, $11, $11, $12, \
-         $13, $14, $15, $16, $17, $18) \
+         $13, $14, $15, $16, $17, $18, $19, $20) \
          ON CONFLICT (export_id) WHERE ended_us IS NULL DO NOTHING";
     let now = tx.now();
-    let Origin { cause, export, connection, request_id, retry_of, trace } = &new.origin;
+    let Origin { cause, export, connection, request_id, retry_of, trace, due, missed } =
+        &new.origin;
     let args = args![
         text(new.run),
         new.account_id.as_str(),
@@ -120,6 +127,8 @@ pub async fn create(tx: &mut Tx, new: &NewRun) -> Result<bool, StoreError> {
         request_id.clone(),
         retry_of.map(|id| id.to_string()),
         trace.clone(),
+        *due,
+        *missed,
     ];
     Ok(tx.execute(SQL, args).await? > 0)
 }

@@ -1,5 +1,5 @@
 use prost_types::FieldMask;
-use segue_proto::v1::{self, properties::Select};
+use segue_proto::v1::{self, export_schedule::Mode, properties::Select};
 use tonic::{Code, Status};
 
 use super::{World, connection, export, field_names, fields, missing, obstacles};
@@ -50,7 +50,12 @@ async fn export_comes_back_as_it_was_given() {
     let world = World::new().await;
     let made = world.connection().await;
     let guards = v1::Guards { allow_live_flows: true, allow_empty: true, max_profiles: 7 };
-    let given = v1::Export { mapping: Some(mapping()), guards: Some(guards), ..export(&made.id) };
+    let given = v1::Export {
+        mapping: Some(mapping()),
+        guards: Some(guards),
+        schedule: Some(v1::ExportSchedule { mode: Mode::Off.into(), own: None }),
+        ..export(&made.id)
+    };
     let saved = world.create_export(given.clone(), "").await.unwrap();
     let (id, created_at, updated_at) = (saved.id.clone(), saved.created_at, saved.updated_at);
     assert!(created_at.is_some() && updated_at == created_at);
@@ -150,6 +155,7 @@ async fn only_what_the_mask_names_changes() {
         segments: vec!["b.csv".to_owned()],
         mapping: Some(mapping()),
         guards: Some(guards),
+        schedule: Some(v1::ExportSchedule { mode: Mode::Off.into(), own: None }),
         ..v1::Export::default()
     };
     let paths = ["display_name", "mapping.email", "guards.max_profiles"];

@@ -23,31 +23,10 @@ pub(super) async fn run(args: ScheduleArgs) -> anyhow::Result<ExitCode> {
                 .into_inner()
                 .schedule
         }
-        Schedule::Set { recurrence } => {
-            let Some(schedule) = schedule_of(recurrence)? else {
-                bail!("say when: --at 03:00 every day, with --on on some days, or --cron");
-            };
-            let request = v1::SetSystemScheduleRequest { schedule: Some(schedule) };
-            client
-                .set_system_schedule(asking(request))
-                .await
-                .map_err(explain)?
-                .into_inner()
-                .schedule
-        }
-        Schedule::Off => {
-            let request = v1::SetSystemScheduleRequest { schedule: None };
-            client
-                .set_system_schedule(asking(request))
-                .await
-                .map_err(explain)?
-                .into_inner()
-                .schedule
-        }
+        Schedule::Set { recurrence } => set(&servers, Some(needed(recurrence)?)).await?,
+        Schedule::Off => set(&servers, None).await?,
         Schedule::Preview { recurrence, count } => {
-            let Some(schedule) = schedule_of(recurrence)? else {
-                bail!("say when: --at 03:00 every day, with --on on some days, or --cron");
-            };
+            let schedule = needed(recurrence)?;
             let request = v1::PreviewScheduleRequest { schedule: Some(schedule), count };
             let reply = client.preview_schedule(asking(request)).await.map_err(explain)?;
             for time in reply.into_inner().times {
@@ -58,6 +37,19 @@ pub(super) async fn run(args: ScheduleArgs) -> anyhow::Result<ExitCode> {
     };
     output::one(servers.output, &output::Schedule::from(shown))?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn set(
+    servers: &Servers,
+    schedule: Option<v1::Schedule>,
+) -> anyhow::Result<Option<v1::Schedule>> {
+    let request = v1::SetSystemScheduleRequest { schedule };
+    let reply = servers.schedule().set_system_schedule(asking(request)).await.map_err(explain)?;
+    Ok(reply.into_inner().schedule)
+}
+
+fn needed(args: RecurrenceArgs) -> anyhow::Result<v1::Schedule> {
+    schedule_of(args)?.context("say when: --at 03:00 every day, with --on on some days, or --cron")
 }
 
 /// `None`: nothing was said.

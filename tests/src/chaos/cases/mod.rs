@@ -80,7 +80,11 @@ pub const NOT_COVERED: &[(&str, &str)] = &[
         "F11, three brokers",
         "needs a cluster of three RabbitMQ nodes; one node is what these cases run",
     ),
-    ("F22, F23", "schedules do not exist yet: runs start on demand or by a message"),
+    (
+        "F22, F23",
+        "a clock that moves by days and through changes of daylight saving is injected, in tests of the \
+         control-plane (one run makes up for all times that were missed) and tables of the schedules",
+    ),
     (
         "F24",
         "the clock that decides is PostgreSQL's; it cannot be moved without moving the machine's. Tests of the \

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use segue_proto::v1;
 
 use super::{
@@ -70,7 +70,8 @@ fn time(text: &str) -> anyhow::Result<prost_types::Timestamp> {
     let at = match text.strip_suffix('d').and_then(|days| days.parse::<i32>().ok()) {
         Some(days) if days < 1 => bail!("{}", wrong()),
         Some(days) => {
-            Timestamp::now().checked_add((i64::from(days) * 24).hours()).with_context(wrong)?
+            let patience = SignedDuration::from_hours(i64::from(days) * 24);
+            Timestamp::now().checked_add(patience).with_context(wrong)?
         }
         None => {
             let date: Date = text.parse().with_context(wrong)?;

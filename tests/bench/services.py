@@ -58,9 +58,9 @@ class Services:
         separator = "&" if "?" in DATABASE else "?"
         (folder / "source").mkdir()
         (folder / "staging").mkdir()
-        for secret in ("master", "token"):
+        for secret in ("master", "token", "admin"):
             file = folder / secret
-            file.write_text(os.urandom(24).hex()[:44] if secret == "token" else os.urandom(32).hex())
+            file.write_text(os.urandom(32).hex())
             file.chmod(0o600)
         self._environment = {
             "SEGUE_DATABASE_URL": f"{DATABASE}{separator}options[search_path]={schema}",
@@ -72,6 +72,8 @@ class Services:
             "SEGUE_KLAVIYO_URL": klaviyo.url,
             "SEGUE_MASTER_KEY_FILE": str(folder / "master"),
             "SEGUE_WORKER_TOKEN_FILE": str(folder / "token"),
+            "SEGUE_ADMIN_TOKEN_FILE": str(folder / "admin"),
+            "SEGUE_TOKEN_FILE": str(folder / "admin"),
             "SEGUE_LOG": "warn",
         }
         self.processes: dict[str, Process] = {}

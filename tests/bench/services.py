@@ -73,7 +73,6 @@ class Services:
             "SEGUE_MASTER_KEY_FILE": str(folder / "master"),
             "SEGUE_WORKER_TOKEN_FILE": str(folder / "token"),
             "SEGUE_ADMIN_TOKEN_FILE": str(folder / "admin"),
-            "SEGUE_TOKEN_FILE": str(folder / "admin"),
             "SEGUE_LOG": "warn",
         }
         self.processes: dict[str, Process] = {}
@@ -157,7 +156,8 @@ class Services:
         self.processes.clear()
 
     def ask(self, *command: str, key: str | None = None) -> dict:
-        environment = {**os.environ, "KLAVIYO_API_KEY": key or "", "USER": "bench"}
+        token = str(self._folder / "admin")
+        environment = {**os.environ, "KLAVIYO_API_KEY": key or "", "USER": "bench", "SEGUE_TOKEN_FILE": token}
         servers = ["--server", self._server, "--status-url", self._status, "--output", "json"]
         done = subprocess.run(
             [self._segue, *command, *servers], capture_output=True, text=True, env=environment, check=False

@@ -14,9 +14,12 @@ use segue_store::{
     },
 };
 
+use uuid::Uuid;
+
 use crate::{
-    ControlPlane, Error, Refusal, SavedExport, Start,
-    exports::{json, lock_export},
+    ControlPlane, Error, Refusal, SavedExport, Start, Thing,
+    exports::{RUN_UNDER_WAY, json},
+    leader::words,
     refusal::Obstacle,
     starts::Turn,
 };
@@ -39,7 +42,9 @@ impl ControlPlane {
                 if before.as_ref() != schedule {
                     settings::set(&mut tx, settings::SCHEDULE, &json(&schedule)?).await?;
                     for id in exports::all(&mut tx).await? {
-                        let mut export = lock_export(&mut tx, id).await?;
+                        // Deleted meanwhile.
+                        let Some(row) = exports::lock(&mut tx, id).await? else { continue };
+                        let mut export = SavedExport::from_row(row)?;
                         if export.fields.schedule == ExportSchedule::System {
                             export.plan_ahead(schedule, tx.now());
                             exports::update(&mut tx, &export.to_row()?).await?;
@@ -72,7 +77,12 @@ impl ControlPlane {
                 wanted.dedup();
                 let mut changed = Vec::new();
                 for id in wanted {
-                    let mut export = lock_export(&mut tx, id).await?;
+                    let mut export = match exports::lock(&mut tx, id).await? {
+                        Some(row) => SavedExport::from_row(row)?,
+                        // Deleted meanwhile.
+                        None if ids.is_empty() => continue,
+                        None => return Err(Refusal::no_such(Thing::Export, id).into()),
+                    };
                     let own = matches!(export.fields.schedule, ExportSchedule::Own(_));
                     if export.fields.schedule == *schedule || own && keep_own {
                         continue;
@@ -102,15 +112,26 @@ impl ControlPlane {
         let due = exports::due(&mut tx, now, MOST).await?;
         tx.commit().await?;
         for export in due {
-            if let Some(turn) = self.store.retry("fall_due", || self.fall_due(export)).await? {
-                self.start_turn(export, turn).await?;
+            match self.start_due(export).await {
+                // One export that cannot be read does not keep the others from running.
+                Err(err) if !is_of_store(&err) => {
+                    tracing::error!(export.id = %export, "not started: {}", words(&err));
+                }
+                done => done?,
             }
         }
         Ok(())
     }
 
+    async fn start_due(&self, export: ExportId) -> Result<(), Error> {
+        match self.store.retry("fall_due", || self.fall_due(export)).await? {
+            Some(turn) => self.start_turn(export, turn).await,
+            None => Ok(()),
+        }
+    }
+
     /// Notes what has come due, and returns what waits to be started.
-    async fn fall_due(&self, id: ExportId) -> Result<Option<Turn>, Error> {
+    pub(crate) async fn fall_due(&self, id: ExportId) -> Result<Option<Turn>, Error> {
         let mut tx = self.store.begin().await?;
         let system = lock_system(&mut tx).await?;
         // Deleted meanwhile.
@@ -133,11 +154,11 @@ impl ControlPlane {
         Ok(waiting.map(|due| Turn { due, missed }))
     }
 
-    async fn start_turn(&self, export: ExportId, turn: Turn) -> Result<(), Error> {
+    pub(crate) async fn start_turn(&self, export: ExportId, turn: Turn) -> Result<(), Error> {
         let start = Start {
             export,
-            // Whoever starts it: it is one request.
-            request_id: format!("schedule {export} {}", turn.due),
+            // Nobody can have used it before. That the run starts once is decided by what waits.
+            request_id: format!("schedule {}", Uuid::now_v7()),
             cause: Cause::Schedule,
             trace: None,
         };
@@ -150,7 +171,12 @@ impl ControlPlane {
 
     /// A run that is under way is waited for; anything else waits for somebody, so it is told, and the next
     /// time of the schedule tries again.
-    async fn note_refusal(&self, id: ExportId, turn: Turn, refusal: &Refusal) -> Result<(), Error> {
+    pub(crate) async fn note_refusal(
+        &self,
+        id: ExportId,
+        turn: Turn,
+        refusal: &Refusal,
+    ) -> Result<(), Error> {
         let reason = match refusal {
             Refusal::Blocked(obstacles) => {
                 obstacles.first().map_or("BLOCKED", |Obstacle { code, .. }| code)
@@ -161,7 +187,7 @@ impl ControlPlane {
             Refusal::RequestUsed { .. } => "REQUEST_ID_USED",
             Refusal::Unreachable { .. } => "UNREACHABLE",
         };
-        if reason == crate::exports::RUN_UNDER_WAY {
+        if reason == RUN_UNDER_WAY {
             return Ok(());
         }
         let detail = refusal.to_string();
@@ -170,6 +196,10 @@ impl ControlPlane {
                 let mut tx = self.store.begin().await?;
                 let Some(row) = exports::lock(&mut tx, id).await? else { return Ok(()) };
                 let mut export = SavedExport::from_row(row)?;
+                // A later time has come, which may be luckier.
+                if export.timing.waiting != Some(turn.due) {
+                    return Ok(());
+                }
                 let problem =
                     Problem { due: turn.due, reason: reason.to_owned(), detail: detail.clone() };
                 let next = export.timing.next;
@@ -203,6 +233,11 @@ fn parse(value: &str) -> Result<Option<Schedule>, Error> {
     let damaged =
         |err| StoreError::Inconsistent { what: format!("the schedule of the system: {err}") };
     Ok(serde_json::from_str(value).map_err(damaged)?)
+}
+
+/// Whether the next export would fare no better: the store did not do what it was asked.
+fn is_of_store(err: &Error) -> bool {
+    matches!(err, Error::Store(err) if !matches!(err, StoreError::Inconsistent { .. }))
 }
 
 fn described(schedule: Option<&Schedule>) -> String {

@@ -61,16 +61,16 @@ impl ControlPlane {
             return run_of(request_id, made, &content);
         }
         let mut export = lock_export(&mut tx, *export).await?;
+        if turn.is_some_and(|turn| export.timing.waiting != Some(turn.due)) {
+            return Err(Error::NotDue);
+        }
         let run: RunId = Id::from_uuid(Uuid::now_v7());
         if let Some(made) = note_request(&mut tx, request_id, run, &content).await? {
             return run_of(request_id, made, &content);
         }
         refuse_second_run(&mut tx, export.id).await?;
         let account_id = self.usable_account(&mut tx, &export).await?;
-        if let Some(turn) = turn {
-            if export.timing.waiting != Some(turn.due) {
-                return Err(Error::NotDue);
-            }
+        if turn.is_some() {
             export.timing = Timing { next: export.timing.next, ..Timing::default() };
             exports::update(&mut tx, &export.to_row()?).await?;
         }

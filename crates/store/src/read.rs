@@ -1,5 +1,6 @@
 //! Views: progress, report, and what a user may ask about a run. Nothing here writes, so a role that can
-//! only read `runs`, `batches`, `rejects`, `reports` and `sends` is enough.
+//! only read `runs`, `batches`, `rejects`, `reports` and `sends` is enough; and `tokens`, for whoever has to
+//! know who asks.
 
 mod batches;
 mod numbers;

@@ -33,7 +33,7 @@ impl Caller {
         }
         match default_path() {
             // A token goes nowhere but where it was made, unless somebody says so.
-            Ok(data) if is_loopback(&args.server) && data.join(ADMIN_TOKEN).is_file() => {
+            Ok(data) if is_here(args) && data.join(ADMIN_TOKEN).is_file() => {
                 Self::with(&read(&data.join(ADMIN_TOKEN))?)
             }
             _ => Ok(Self(None)),
@@ -64,6 +64,11 @@ fn read(file: &Path) -> anyhow::Result<SecretString> {
     Ok(SecretString::from(text))
 }
 
+/// Whether all that is asked is on this machine.
+fn is_here(args: &ServerArgs) -> bool {
+    is_loopback(&args.server) && args.status_url.as_deref().is_none_or(is_loopback)
+}
+
 fn is_loopback(url: &str) -> bool {
     let host = Url::parse(url).ok();
     match host.as_ref().and_then(Url::host) {
@@ -71,5 +76,32 @@ fn is_loopback(url: &str) -> bool {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ServerArgs, is_here};
+    use crate::client::args::Output;
+
+    #[test]
+    fn token_of_this_machine_goes_nowhere_else() {
+        let asked = |server: &str, status: Option<&str>| {
+            is_here(&ServerArgs {
+                server: server.to_owned(),
+                status_url: status.map(str::to_owned),
+                tls_ca_file: None,
+                token_file: None,
+                output: Output::Table,
+            })
+        };
+        for here in ["http://127.0.0.1:7400", "http://localhost:7400", "https://[::1]:7400"] {
+            assert!(asked(here, None) && asked(here, Some(here)), "{here}");
+            for away in
+                ["http://127.0.0.1.example:7400", "https://example.com", "", "http://10.0.0.1"]
+            {
+                assert!(!asked(away, None) && !asked(here, Some(away)), "{away}");
+            }
+        }
     }
 }

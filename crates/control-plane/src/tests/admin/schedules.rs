@@ -8,10 +8,11 @@ use segue_proto::v1::{
     self, Trigger, export_schedule::Mode, schedule::Recurrence,
     schedule_service_client::ScheduleServiceClient,
 };
-use segue_store::{read, test_util::Engine};
+use segue_store::{read, test_util::Engine, write::exports};
 use tonic::{Code, Status, transport::Channel};
 
 use super::{World, export, fields, missing};
+use crate::Refusal;
 
 segue_store::on_both_engines! {
     export_runs_when_the_schedule_of_the_system_says_so,
@@ -20,6 +21,8 @@ segue_store::on_both_engines! {
     export_that_is_due_waits_once_for_the_run_under_way,
     refusal_is_told_and_the_next_time_tries_again,
     two_instances_start_one_run,
+    export_that_cannot_be_read_does_not_keep_others_from_running,
+    refusal_of_an_earlier_time_leaves_what_waits_now,
 }
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -203,6 +206,56 @@ async fn two_instances_start_one_run(engine: Engine) {
     here.unwrap();
     there.unwrap();
     assert_eq!(world.swept().await.len(), 1);
+}
+
+async fn export_that_cannot_be_read_does_not_keep_others_from_running(engine: Engine) {
+    let world = World::on(engine).await;
+    let connection = world.connection().await.id;
+    let broken = world.scheduled(&connection, own(daily(&["15:00"]))).await;
+    let fine = world.scheduled(&connection, own(daily(&["15:00"]))).await;
+    let mut tx = world.cp.store().begin().await.unwrap();
+    let id = broken.id.parse().unwrap();
+    let row = exports::lock(&mut tx, id).await.unwrap().unwrap();
+    let mapping = "no JSON".to_owned();
+    exports::update(&mut tx, &exports::Export { mapping, ..row }).await.unwrap();
+    tx.commit().await.unwrap();
+    world.clock.advance(HOUR);
+    let runs = world.swept().await;
+    let [run] = runs.as_slice() else { panic!("{runs:?}") };
+    assert_eq!(run.export_id, fine.id);
+}
+
+async fn refusal_of_an_earlier_time_leaves_what_waits_now(engine: Engine) {
+    let world = World::on(engine).await;
+    let connection = world.connection().await.id;
+    let export = world.scheduled(&connection, own(daily(&["15:00", "16:00"]))).await;
+    let id = export.id.parse().unwrap();
+    let other = world.another(b"another master key of 32 bytes!!").await;
+    world.clock.advance(HOUR);
+    let earlier = other.fall_due(id).await.unwrap().unwrap();
+    world.clock.advance(HOUR);
+    let later = other.fall_due(id).await.unwrap().unwrap();
+    assert_ne!(earlier.due, later.due);
+    // Whoever was slow knows only of the time before.
+    other.start_turn(id, earlier).await.unwrap();
+    let refusal = Refusal::blocked("KEY_UNREADABLE", id, "no key");
+    other.note_refusal(id, earlier, &refusal).await.unwrap();
+    assert_eq!(world.shown(&export.id).await.schedule_problem, None);
+    let runs = world.swept().await;
+    let [run] = runs.as_slice() else { panic!("{runs:?}") };
+    assert_eq!((run.due_at, run.missed), (Some(at("2026-09-21T16:00:00Z")), 1));
+}
+
+#[tokio::test]
+async fn nobody_can_use_up_the_request_of_a_schedule() {
+    let world = World::new().await;
+    let connection = world.connection().await.id;
+    let export = world.scheduled(&connection, own(daily(&["15:00"]))).await;
+    let early = format!("schedule {} 2026-09-21T15:00:00.000Z", export.id);
+    let run = world.start(&export.id, &early).await.unwrap();
+    world.end(&run).await;
+    world.clock.advance(HOUR);
+    assert_eq!(world.swept().await.last().unwrap().trigger(), Trigger::Schedule);
 }
 
 #[tokio::test]

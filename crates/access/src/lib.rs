@@ -4,7 +4,7 @@
 //! **Invariant:** a token is in no `Debug`, `Display` or log line, and neither is what people are called. What
 //! a stranger learns from a refusal is what the contract says anyway.
 //!
-//! **Invariant:** the time is an argument, by the store's clock.
+//! **Invariant:** the time is an argument.
 //!
 //! JSON web tokens are verified here, on `ring`, because `jsonwebtoken` takes a verifier that is not one of its
 //! own (aws-lc, or `rsa` with RUSTSEC-2023-0071) only as state of the whole process, and its versions on `ring`

@@ -25,6 +25,12 @@ pub fn segue() -> PathBuf {
     path
 }
 
+/// What `tests/mutate.py` breaks in binaries that it has built; nothing in all others.
+pub(super) fn broken() -> Option<(&'static str, OsString)> {
+    const NAME: &str = "BROKEN_ON_PURPOSE";
+    std::env::var_os(NAME).map(|what| (NAME, what))
+}
+
 /// `segue export`, about to be started in a folder of its own.
 ///
 /// It inherits nothing of this process's environment. Unless told otherwise it writes report, rejects
@@ -134,6 +140,7 @@ impl Export {
         command
             .current_dir(folder)
             .env_clear()
+            .envs(broken())
             .env("HOME", folder)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .env("TERM", "xterm")

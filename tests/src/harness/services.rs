@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{Client, LIST, Report, Sim, segue, wait_for};
+use super::{Client, LIST, Report, Sim, export::broken, segue, wait_for};
 
 /// How many of each.
 #[derive(Debug, Clone, Copy)]
@@ -268,6 +268,7 @@ impl Services {
         command
             .args(arguments)
             .env_clear()
+            .envs(broken())
             .envs(&self.environment)
             .env("HOME", self.folder.path())
             .current_dir(self.folder.path())

@@ -3,6 +3,7 @@ use std::{env, error::Error, path::PathBuf};
 use prost::Message as _;
 
 const FILES: &[&str] = &[
+    "segue/v1/audit.proto",
     "segue/v1/connection.proto",
     "segue/v1/export.proto",
     "segue/v1/job.proto",

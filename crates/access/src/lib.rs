@@ -19,6 +19,6 @@ pub mod rules;
 pub mod token;
 
 pub use denied::{Class, Denied};
-pub use principal::{Identity, InvalidSubject, Principal, Subject};
+pub use principal::{Identity, InvalidSubject, Part, Principal, Subject};
 pub use role::{Role, UnknownRole};
 pub use rules::Rule;

@@ -18,6 +18,11 @@ impl Principal {
     pub fn require(&self, needs: Role) -> Result<(), Denied> {
         if self.role >= needs { Ok(()) } else { Err(Denied::Role { needs, has: self.role }) }
     }
+
+    /// Segue itself. It may do everything: who could make it do so was asked before.
+    pub fn segue(part: Part) -> Self {
+        Self { subject: Subject::Segue(part), name: part.to_string(), role: Role::Administrator }
+    }
 }
 
 /// Without the name, which may be a person's.
@@ -32,7 +37,7 @@ impl fmt::Debug for Principal {
 
 /// Who somebody is, the same for ever: what an audit record and the owner of an export hold.
 ///
-/// Text form: `token:<token id>` or `oidc:<issuer>#<sub>`. `Debug` leaves the `sub` out, because some issuers
+/// Text form: `token:<token id>`, `oidc:<issuer>#<sub>` or `segue:<part>`. `Debug` leaves the `sub` out, because some issuers
 /// put an address there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
@@ -40,6 +45,41 @@ pub enum Subject {
     Token(TokenId),
     /// Whoever an issuer vouches for.
     Oidc(Identity),
+    /// Segue itself: nobody has called it.
+    Segue(Part),
+}
+
+/// By what Segue was made to do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// A message on the queue of commands: who may write there is the broker's affair.
+    Queue,
+    /// A schedule.
+    Schedule,
+    /// The first start of a process.
+    Start,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Queue, Self::Schedule, Self::Start];
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queue => "queue",
+            Self::Schedule => "schedule",
+            Self::Start => "start",
+        })
+    }
+}
+
+impl FromStr for Part {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        Self::ALL.into_iter().find(|part| part.to_string() == text).ok_or(InvalidSubject)
+    }
 }
 
 /// Somebody at an issuer: only both together say who.
@@ -51,7 +91,7 @@ pub struct Identity {
 
 /// Text that names nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not of the form token:<token id> or oidc:<issuer>#<sub>")]
+#[error("not of the form token:<token id>, oidc:<issuer>#<sub> or segue:<part>")]
 pub struct InvalidSubject;
 
 impl Identity {
@@ -87,6 +127,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Token(id) => write!(f, "token:{id}"),
             Self::Oidc(Identity { issuer, sub }) => write!(f, "oidc:{issuer}#{sub}"),
+            Self::Segue(part) => write!(f, "segue:{part}"),
         }
     }
 }
@@ -96,6 +137,7 @@ impl fmt::Debug for Subject {
         match self {
             Self::Token(id) => write!(f, "token:{id}"),
             Self::Oidc(identity) => write!(f, "oidc:{identity:?}"),
+            Self::Segue(part) => write!(f, "segue:{part}"),
         }
     }
 }
@@ -105,6 +147,7 @@ impl FromStr for Subject {
 
     fn from_str(text: &str) -> Result<Self, InvalidSubject> {
         match text.split_once(':') {
+            Some(("segue", part)) => part.parse().map(Self::Segue),
             Some(("token", id)) => id.parse().map(Self::Token).map_err(|_| InvalidSubject),
             Some(("oidc", rest)) => {
                 // No issuer has a `#`, and a `sub` may: the first one is the border.
@@ -135,7 +178,7 @@ mod tests {
     use proptest::prelude::*;
     use uuid::Uuid;
 
-    use super::{Identity, InvalidSubject, Principal, Subject};
+    use super::{Identity, InvalidSubject, Part, Principal, Subject};
     use crate::{Role, token::TokenId};
 
     fn at_issuer(sub: &str) -> Option<Subject> {
@@ -152,6 +195,15 @@ mod tests {
                 prop_assert_eq!(serde_json::from_str::<Subject>(&json).unwrap(), subject);
             }
         }
+    }
+
+    #[test]
+    fn parts_of_segue_read_back() {
+        for part in Part::ALL {
+            let subject = Subject::Segue(part);
+            assert_eq!(subject.to_string().parse(), Ok(subject));
+        }
+        assert_eq!("segue:else".parse::<Subject>(), Err(InvalidSubject));
     }
 
     #[test]

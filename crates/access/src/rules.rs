@@ -22,8 +22,10 @@ pub const RULES: &[(&str, Rule)] = &[
     // A connection is a key to a Klaviyo account, so who uses one does not make one.
     ("segue.v1.ConnectionService/CreateConnection", ADMINISTRATOR),
     ("segue.v1.ConnectionService/VerifyConnection", ADMINISTRATOR),
+    ("segue.v1.ConnectionService/UpdateConnection", ADMINISTRATOR),
     ("segue.v1.ConnectionService/DeleteConnection", ADMINISTRATOR),
-    // An export names its connection, so who makes one has to see them.
+    ("segue.v1.ConnectionService/RotateKeys", ADMINISTRATOR),
+    // An export names its connection, so who makes one has to see those that are shared, and no more of them.
     ("segue.v1.ConnectionService/GetConnection", CONTRIBUTOR),
     ("segue.v1.ConnectionService/ListConnections", CONTRIBUTOR),
     ("segue.v1.ExportService/GetExport", VIEWER),
@@ -31,7 +33,9 @@ pub const RULES: &[(&str, Rule)] = &[
     ("segue.v1.ExportService/CreateExport", CONTRIBUTOR),
     ("segue.v1.ExportService/UpdateExport", CONTRIBUTOR),
     ("segue.v1.ExportService/DeleteExport", CONTRIBUTOR),
+    ("segue.v1.ExportService/DuplicateExport", CONTRIBUTOR),
     ("segue.v1.RunService/StartRun", CONTRIBUTOR),
+    ("segue.v1.RunService/StartAllRuns", CONTRIBUTOR),
     ("segue.v1.RunService/CancelRun", CONTRIBUTOR),
     ("segue.v1.RunService/RetryRun", CONTRIBUTOR),
     ("segue.v1.ScheduleService/GetSystemSchedule", VIEWER),
@@ -53,6 +57,9 @@ pub const RULES: &[(&str, Rule)] = &[
     ("segue.v1.TokenService/CreateToken", ADMINISTRATOR),
     ("segue.v1.TokenService/ListTokens", ADMINISTRATOR),
     ("segue.v1.TokenService/RevokeToken", ADMINISTRATOR),
+    // It tells who did what.
+    ("segue.v1.AuditService/ListAuditEntries", ADMINISTRATOR),
+    ("segue.v1.AuditService/VerifyAudit", ADMINISTRATOR),
     // Only about whoever asks.
     ("segue.v1.TokenService/GetCaller", VIEWER),
     ("segue.v1.WorkerService/Claim", Rule::Worker),
@@ -122,7 +129,8 @@ mod tests {
             let (_, verb) = method.split_once('/').unwrap();
             let reads = ["Get", "List", "Watch", "Preview"].iter().any(|it| verb.starts_with(it));
             let shows_more =
-                method.contains("Connection") || ["ListRejects", "ListTokens"].contains(&verb);
+                ["Connection", "Audit"].iter().any(|it| method.contains(it))
+                    || ["ListRejects", "ListTokens"].contains(&verb);
             assert_eq!(open_to_viewers(method), reads && !shows_more, "{method}");
         }
     }

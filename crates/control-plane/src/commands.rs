@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use segue_access::{Part, Principal};
 use segue_model::{Cause, RunId};
 use segue_queue::{
     Command, CommandReceipt as _, Commands, Malformed, QueueError, Receipt as _, ReceivedCommand,
@@ -98,12 +99,13 @@ impl ControlPlane {
                     export: *export,
                     request_id: request_id.clone(),
                     cause: Cause::Command,
+                    by: Principal::segue(Part::Queue),
                     trace: (self.settings.current_trace)().or_else(|| trace.map(str::to_owned)),
                 };
                 (self.start_export(&start).await.map(|view| Obeyed::Started(view.run)), None)
             }
             Command::Cancel { run, .. } => {
-                (self.cancel(*run).await.map(|view| Obeyed::Cancelled(view.run)), Some(*run))
+                (self.cancel(*run, &Principal::segue(Part::Queue)).await.map(|view| Obeyed::Cancelled(view.run)), Some(*run))
             }
         };
         match done {
@@ -153,6 +155,7 @@ fn is_final(refusal: &Refusal) -> bool {
         Refusal::Invalid(_)
         | Refusal::NoSuch { .. }
         | Refusal::RequestUsed { .. }
+        | Refusal::Denied(_)
         | Refusal::Blocked(_) => true,
         Refusal::Unreachable { .. } => false,
     }
@@ -168,6 +171,7 @@ fn code(refusal: &Refusal) -> String {
             let first = obstacles.first().map_or("BLOCKED", |obstacle| obstacle.code);
             first.to_ascii_lowercase()
         }
+        Refusal::Denied(_) => "denied".to_owned(),
         Refusal::Unreachable { .. } => "unreachable".to_owned(),
     }
 }

@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use ring::digest::{SHA256, digest};
 use secrecy::SecretString;
+use segue_access::Principal;
 use segue_klaviyo::{CallError, Client};
 use segue_model::{ConnectionId, Id, Micros, work::Credentials};
 use segue_store::{
@@ -11,12 +12,14 @@ use segue_store::{
         requests::{self, Made, RequestKind},
     },
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    ControlPlane, Error, Refusal, Sealer, Thing, Violation,
+    ControlPlane, Error, Refusal, Sealer, Sharing, Thing, Violation,
     ask::AskError,
-    refusal::Obstacle,
+    audit::{Action, note},
+    connection_changes::told,
     seal::{SealError, fingerprint, hex},
 };
 
@@ -36,6 +39,7 @@ pub struct NewConnection {
     pub consent_by: String,
     /// `None`: now.
     pub consent_at: Option<Micros>,
+    pub sharing: Sharing,
     /// As whoever asks gave it: the same request makes nothing more.
     pub request_id: Option<String>,
 }
@@ -50,8 +54,6 @@ pub struct Verified {
     pub problem: Option<String>,
 }
 
-/// Nobody reads more of them in an error.
-const SHOWN: u32 = 20;
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 pub(crate) const KEY_FIELD: &str = "connection.api_key";
 const CONSENT_TIME_FIELD: &str = "connection.consent.accepted_at";
@@ -61,6 +63,7 @@ impl ControlPlane {
     pub async fn create_connection(
         self: &Arc<Self>,
         new: &NewConnection,
+        by: &Principal,
     ) -> Result<Connection, Error> {
         let vault = self.vault()?;
         let content = content_of(new);
@@ -86,6 +89,7 @@ impl ControlPlane {
                         accepted_by: new.consent_by.clone(),
                         accepted: new.consent_at.unwrap_or(now),
                     },
+                    sharing: new.sharing.to_row()?,
                     created: now,
                 };
                 if let Some(request_id) = &new.request_id {
@@ -96,6 +100,8 @@ impl ControlPlane {
                     }
                 }
                 connections::create(&mut tx, &connection, &key).await?;
+                let detail = json!({ "after": told(&connection, &key)? });
+                note(&mut tx, by, Action::ConnectionCreate, id, &detail).await?;
                 tx.commit().await?;
                 tracing::info!(
                     connection.id = %id, klaviyo.account = connection.account_id, "connection made"
@@ -117,26 +123,9 @@ impl ControlPlane {
         {
             return connection_of(&mut tx, request_id, made, content).await.map(Some);
         }
-        if new.consent_at.is_some_and(|at| at > tx.now()) {
-            return Err(Refusal::invalid(CONSENT_TIME_FIELD, "lies in the future").into());
-        }
+        refuse_future(new.consent_at, tx.now())?;
         tx.commit().await?;
         Ok(None)
-    }
-
-    pub async fn connection(&self, id: ConnectionId) -> Result<Connection, Error> {
-        let found = read_admin::connection(&self.store, id).await?;
-        let (connection, _) = found.ok_or_else(|| Refusal::no_such(Thing::Connection, id))?;
-        Ok(connection)
-    }
-
-    /// At most `most` connections behind `after`, by id.
-    pub async fn connections(
-        &self,
-        after: Option<ConnectionId>,
-        most: u32,
-    ) -> Result<Vec<Connection>, Error> {
-        Ok(read_admin::connections(&self.store, after, most).await?)
     }
 
     /// Asks Klaviyo whether the key of a connection is good, and whether it still belongs to the same account.
@@ -168,35 +157,6 @@ impl ControlPlane {
                 other => Err(other),
             },
         }
-    }
-
-    /// Refused while an export or a run uses it.
-    pub async fn delete_connection(&self, id: ConnectionId) -> Result<(), Error> {
-        self.store
-            .retry("delete_connection", || async {
-                let mut tx = self.store.begin().await?;
-                if connections::lock(&mut tx, id).await?.is_none() {
-                    return Err(Refusal::no_such(Thing::Connection, id).into());
-                }
-                let (exports, runs) = connections::users(&mut tx, id, SHOWN).await?;
-                let by = |code, what: &'static str| {
-                    move |subject: String| {
-                        let words = format!("the {what} {subject} uses the connection");
-                        Obstacle { code, subject, words }
-                    }
-                };
-                let exports = exports.into_iter().map(by("USED_BY_EXPORT", "export"));
-                let runs = runs.into_iter().map(by("USED_BY_RUN", "run"));
-                let obstacles: Vec<_> = exports.chain(runs).collect();
-                if !obstacles.is_empty() {
-                    return Err(Refusal::Blocked(obstacles).into());
-                }
-                connections::delete(&mut tx, id).await?;
-                tx.commit().await?;
-                tracing::info!(connection.id = %id, "connection deleted");
-                Ok(())
-            })
-            .await
     }
 
     /// The key for a run. `connection`: the run's; without one it is a run of `segue export`, whose key is in
@@ -236,6 +196,14 @@ impl ControlPlane {
     }
 }
 
+/// Nobody has accepted anything yet at a time that is still to come.
+pub(crate) fn refuse_future(accepted: Option<Micros>, now: Micros) -> Result<(), Refusal> {
+    match accepted {
+        Some(at) if at > now => Err(Refusal::invalid(CONSENT_TIME_FIELD, "lies in the future")),
+        _ => Ok(()),
+    }
+}
+
 /// What an earlier request made, if it asked for the same.
 async fn connection_of(
     tx: &mut Tx,
@@ -264,12 +232,17 @@ fn content_of(new: &NewConnection) -> String {
     let NewConnection { display_name, api_key, consent_version, consent_by, consent_at, .. } = new;
     let at = consent_at.map(|at| at.0);
     let key = fingerprint(api_key);
-    let all = serde_json::json!([display_name, key, consent_version, consent_by, at]).to_string();
+    let mut all = vec![json!([display_name, key, consent_version, consent_by, at])];
+    // What is shared with nobody is remembered as it was before there was sharing.
+    if new.sharing != Sharing::default() {
+        all.push(json!(new.sharing));
+    }
+    let all = all.iter().map(ToString::to_string).collect::<String>();
     hex(digest(&SHA256, all.as_bytes()).as_ref())
 }
 
 /// Says in words what Klaviyo thinks of a key.
-fn refused_key(err: AskError) -> Error {
+pub(crate) fn refused_key(err: AskError) -> Error {
     let err = match err {
         AskError::ControlPlane(err) => return err,
         AskError::Busy => {

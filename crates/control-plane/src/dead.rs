@@ -1,5 +1,6 @@
 //! Jobs whose messages died. A message is a doorbell: the job outlives it, and is announced again by itself.
 
+use segue_access::Principal;
 use segue_model::{
     DeadJobId, DeathCause, FailReason, Id, JobId, Micros, RunId, UndeliveredReason,
     work::{JobKind, Verdict},
@@ -14,9 +15,13 @@ use segue_store::{
     },
 };
 use tokio_util::sync::CancellationToken;
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::{ControlPlane, Error, Refusal, Thing};
+use crate::{
+    ControlPlane, Error, Refusal, Thing,
+    audit::{Action, note},
+};
 
 /// Messages that died.
 const DEAD_JOBS: &str = "segue_dead_jobs_total";
@@ -118,13 +123,13 @@ impl ControlPlane {
     }
 
     /// Announces a dead job now, as a new attempt with all the patience of a new job; returns the attempt.
-    pub async fn requeue_dead_job(&self, id: DeadJobId) -> Result<u32, Error> {
-        let attempt = self.store.retry("requeue", || self.try_requeue(id)).await?;
+    pub async fn requeue_dead_job(&self, id: DeadJobId, by: &Principal) -> Result<u32, Error> {
+        let attempt = self.store.retry("requeue", || self.try_requeue(id, by)).await?;
         self.signals.work.notify_one();
         Ok(attempt)
     }
 
-    async fn try_requeue(&self, id: DeadJobId) -> Result<u32, Error> {
+    async fn try_requeue(&self, id: DeadJobId, by: &Principal) -> Result<u32, Error> {
         let mut tx = self.store.begin().await?;
         let (job, held) = match Dead::lock(&mut tx, id).await? {
             Dead::Waiting { job, held } => (job, held),
@@ -143,19 +148,20 @@ impl ControlPlane {
         if !dead::forget(&mut tx, id).await? {
             return Err(Refusal::no_such(Thing::DeadJob, id).into());
         }
+        note(&mut tx, by, Action::JobRequeue, job, &json!({ "run": held.run })).await?;
         tx.commit().await?;
         tracing::info!(job.id = %job, job.attempt = attempt, "dead job requeued");
         Ok(attempt)
     }
 
     /// Gives up what a dead job was for.
-    pub async fn drop_dead_job(&self, id: DeadJobId) -> Result<(), Error> {
-        self.store.retry("drop", || self.try_drop(id)).await?;
+    pub async fn drop_dead_job(&self, id: DeadJobId, by: &Principal) -> Result<(), Error> {
+        self.store.retry("drop", || self.try_drop(id, by)).await?;
         self.signals.stopped();
         Ok(())
     }
 
-    async fn try_drop(&self, id: DeadJobId) -> Result<(), Error> {
+    async fn try_drop(&self, id: DeadJobId, by: &Principal) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         if let Dead::Waiting { held, .. } = Dead::lock(&mut tx, id).await? {
             let Some(run) = held.run else { return Err(confirms(id).into()) };
@@ -173,6 +179,7 @@ impl ControlPlane {
         if !dead::forget(&mut tx, id).await? {
             return Err(Refusal::no_such(Thing::DeadJob, id).into());
         }
+        note(&mut tx, by, Action::JobDrop, id, &json!({})).await?;
         tx.commit().await?;
         tracing::info!(dead.id = %id, "dead job dropped");
         Ok(())

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
+use segue_access::{Principal, Role, Subject};
 use segue_klaviyo::ListId;
-use segue_model::{ConnectionId, ExportId, Id, Micros};
+use segue_model::{ConnectionId, ExportId, Id, Micros, Who};
 use segue_profile::{Country, MapOptions, MapRule, Properties as Selected};
 use segue_schedule::ExportSchedule;
 use segue_store::{
@@ -9,21 +10,29 @@ use segue_store::{
     write::{
         connections,
         exports::{self, Export, Timing},
+        people,
         requests::{self, Made, RequestKind},
+        tokens,
     },
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    ControlPlane, Error, Refusal, Thing, Violation, refusal::Obstacle, schedules::lock_system,
+    ControlPlane, Error, Refusal, Thing, Violation,
+    audit::{Action, changes, note},
+    refusal::Obstacle,
+    rights::{may_manage, may_use, owner},
+    schedules::lock_system,
 };
 
 /// What people decide about an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExportFields {
     pub display_name: String,
-    pub connection: ConnectionId,
+    /// `None`: it lost the one it had, and does not run until it has another.
+    pub connection: Option<ConnectionId>,
     pub list_id: String,
     /// Files or globs below the workers' source folder, in order.
     pub segments: Vec<String>,
@@ -33,6 +42,9 @@ pub struct ExportFields {
     /// schedules are remembered by.
     #[serde(skip_serializing_if = "is_of_system")]
     pub schedule: ExportSchedule,
+    /// It does not run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
 }
 
 /// What columns become. It is kept as it was given, so that it comes back as it was given.
@@ -71,6 +83,8 @@ pub struct Guards {
 pub struct SavedExport {
     pub id: ExportId,
     pub fields: ExportFields,
+    /// Whom its runs act for. Nobody: Segue itself.
+    pub owner: Who,
     pub timing: Timing,
     pub created: Micros,
     pub updated: Micros,
@@ -79,6 +93,7 @@ pub struct SavedExport {
 const MAX_SEGMENTS: usize = 1000;
 const MAX_NAME_CHARS: usize = 1000;
 pub(crate) const CONNECTION_FIELD: &str = "export.connection_id";
+pub(crate) const OWNER_FIELD: &str = "export.owner.subject";
 pub(crate) const RUN_UNDER_WAY: &str = "RUN_UNDER_WAY";
 
 impl ControlPlane {
@@ -86,10 +101,11 @@ impl ControlPlane {
         &self,
         fields: &ExportFields,
         request_id: Option<&str>,
+        by: &Principal,
     ) -> Result<SavedExport, Error> {
         fields.check()?;
         let id: ExportId = Id::from_uuid(Uuid::now_v7());
-        let content = json(fields)?;
+        let content = text(fields)?;
         self.store
             .retry("create_export", || async {
                 let mut tx = self.store.begin().await?;
@@ -101,12 +117,20 @@ impl ControlPlane {
                     }
                 }
                 let system = lock_system(&mut tx).await?;
-                need_connection(&mut tx, fields.connection).await?;
+                need_connection(&mut tx, fields, by).await?;
                 let now = tx.now();
-                let (fields, timing) = (fields.clone(), Timing::default());
-                let mut export = SavedExport { id, fields, timing, created: now, updated: now };
+                let mut export = SavedExport {
+                    id,
+                    fields: fields.clone(),
+                    owner: who(by),
+                    timing: Timing::default(),
+                    created: now,
+                    updated: now,
+                };
                 export.plan_ahead(system.as_ref(), now);
                 exports::create(&mut tx, &export.to_row()?).await?;
+                let detail = json!({ "after": fields });
+                note(&mut tx, by, Action::ExportCreate, id, &detail).await?;
                 tx.commit().await?;
                 tracing::info!(export.id = %id, "export made");
                 Ok(export)
@@ -132,29 +156,36 @@ impl ControlPlane {
         rows.into_iter().map(SavedExport::from_row).collect()
     }
 
-    /// Applies `change` to an export. A run that has begun keeps what it began with.
+    /// Applies `change` to an export, and gives it to `owner`. A run that has begun keeps what it began with.
     pub async fn update_export(
         &self,
         id: ExportId,
+        owner: Option<&Subject>,
         change: impl Fn(&mut ExportFields),
+        by: &Principal,
     ) -> Result<SavedExport, Error> {
         self.store
             .retry("update_export", || async {
                 let mut tx = self.store.begin().await?;
                 let system = lock_system(&mut tx).await?;
                 let mut export = lock_export(&mut tx, id).await?;
-                let before = export.fields.clone();
+                may_manage(&mut tx, by, &export).await?;
+                let before = export.clone();
                 change(&mut export.fields);
                 export.fields.check()?;
-                if export.fields.connection != before.connection {
-                    need_connection(&mut tx, export.fields.connection).await?;
+                let to = |it: &SavedExport| (it.fields.connection, it.fields.list_id.clone());
+                if to(&export) != to(&before) {
+                    need_connection(&mut tx, &export.fields, by).await?;
                 }
-                if export.fields.schedule != before.schedule {
-                    export.plan_ahead(system.as_ref(), tx.now());
+                if let Some(owner) = owner {
+                    export.owner = hand_over(&mut tx, owner, by).await?;
                 }
-                if export.fields != before {
+                if export != before {
                     export.updated = tx.now();
+                    export.plan_ahead(system.as_ref(), tx.now());
                     exports::update(&mut tx, &export.to_row()?).await?;
+                    let detail = changes(&Told::of(&before), &Told::of(&export))?;
+                    note(&mut tx, by, Action::ExportUpdate, id, &detail).await?;
                 }
                 tx.commit().await?;
                 Ok(export)
@@ -163,15 +194,16 @@ impl ControlPlane {
     }
 
     /// Refused while a run of it is under way.
-    pub async fn delete_export(&self, id: ExportId) -> Result<(), Error> {
+    pub async fn delete_export(&self, id: ExportId, by: &Principal) -> Result<(), Error> {
         self.store
             .retry("delete_export", || async {
                 let mut tx = self.store.begin().await?;
-                if exports::lock(&mut tx, id).await?.is_none() {
-                    return Err(Refusal::no_such(Thing::Export, id).into());
-                }
+                let export = lock_export(&mut tx, id).await?;
+                may_manage(&mut tx, by, &export).await?;
                 refuse_second_run(&mut tx, id).await?;
                 exports::delete(&mut tx, id).await?;
+                let detail = json!({ "before": Told::of(&export) });
+                note(&mut tx, by, Action::ExportDelete, id, &detail).await?;
                 tx.commit().await?;
                 tracing::info!(export.id = %id, "export deleted");
                 Ok(())
@@ -195,12 +227,61 @@ pub(crate) async fn refuse_second_run(tx: &mut Tx, export: ExportId) -> Result<(
     Err(Refusal::Blocked(vec![Obstacle { code: RUN_UNDER_WAY, subject, words }]).into())
 }
 
-async fn need_connection(tx: &mut Tx, id: ConnectionId) -> Result<(), Error> {
+/// The connection of an export is there, and `by` may use it for the export's list.
+async fn need_connection(
+    tx: &mut Tx,
+    fields: &ExportFields,
+    by: &Principal,
+) -> Result<(), Error> {
+    let invalid = |words: String| Err(Refusal::invalid(CONNECTION_FIELD, words).into());
+    let Some(id) = fields.connection else { return invalid("is missing".to_owned()) };
     match connections::lock(tx, id).await? {
-        Some(_) => Ok(()),
-        None => {
-            Err(Refusal::invalid(CONNECTION_FIELD, format!("there is no connection {id}")).into())
-        }
+        Some((connection, _)) => may_use(by, &connection, &fields.list_id),
+        None => invalid(format!("there is no connection {id}")),
+    }
+}
+
+/// Whom an export is given to: somebody who is known and may run it.
+async fn hand_over(tx: &mut Tx, to: &Subject, by: &Principal) -> Result<Who, Error> {
+    let invalid = |words: String| Err(Refusal::invalid(OWNER_FIELD, words).into());
+    if *to != by.subject && by.require(Role::Administrator).is_err() {
+        let words = "only an administrator gives an export to somebody else";
+        return Err(Refusal::Denied(words.to_owned()).into());
+    }
+    let name = match to {
+        subject if *subject == by.subject => by.name.clone(),
+        Subject::Token(id) => match tokens::find(tx, &id.to_string()).await? {
+            Some(token) => token.name,
+            None => return invalid(format!("there is no {to}")),
+        },
+        Subject::Oidc(_) => match people::find(tx, &to.to_string()).await? {
+            Some(person) => person.name,
+            None => return invalid("nobody has seen them: they have to sign in once".to_owned()),
+        },
+        Subject::Segue(_) => return invalid("is Segue itself".to_owned()),
+    };
+    let who = Who { subject: to.to_string(), name };
+    match owner(tx, &who, tx.now()).await? {
+        Ok(_) => Ok(who),
+        Err(words) => invalid(format!("they cannot run exports: {words}")),
+    }
+}
+
+pub(crate) fn who(by: &Principal) -> Who {
+    Who { subject: by.subject.to_string(), name: by.name.clone() }
+}
+
+/// An export, as the audit record tells it.
+#[derive(Serialize)]
+pub(crate) struct Told<'a> {
+    #[serde(flatten)]
+    fields: &'a ExportFields,
+    owner: &'a str,
+}
+
+impl<'a> Told<'a> {
+    pub(crate) fn of(export: &'a SavedExport) -> Self {
+        Self { fields: &export.fields, owner: &export.owner.subject }
     }
 }
 
@@ -239,9 +320,10 @@ impl SavedExport {
                 max_profiles: row.max_profiles,
             },
             schedule: serde_json::from_str(&row.schedule).map_err(damaged)?,
+            disabled: row.disabled,
         };
-        let Export { id, timing, created, updated, .. } = row;
-        Ok(Self { id, fields, timing, created, updated })
+        let Export { id, owner, timing, created, updated, .. } = row;
+        Ok(Self { id, fields, owner, timing, created, updated })
     }
 
     pub(crate) fn to_row(&self) -> Result<Export, Error> {
@@ -251,12 +333,14 @@ impl SavedExport {
             display_name: fields.display_name.clone(),
             connection: fields.connection,
             list_id: fields.list_id.clone(),
-            segments: json(&fields.segments)?,
-            mapping: json(&fields.mapping)?,
+            segments: text(&fields.segments)?,
+            mapping: text(&fields.mapping)?,
             allow_live_flows: fields.guards.allow_live_flows,
             allow_empty: fields.guards.allow_empty,
             max_profiles: fields.guards.max_profiles,
-            schedule: json(&fields.schedule)?,
+            schedule: text(&fields.schedule)?,
+            owner: self.owner.clone(),
+            disabled: fields.disabled,
             timing: self.timing.clone(),
             created: self.created,
             updated: self.updated,
@@ -268,7 +352,7 @@ fn is_of_system(schedule: &ExportSchedule) -> bool {
     *schedule == ExportSchedule::System
 }
 
-pub(crate) fn json(value: &impl Serialize) -> Result<String, Error> {
+pub(crate) fn text(value: &impl Serialize) -> Result<String, Error> {
     let unwritable = |err| StoreError::Inconsistent { what: format!("not to be written: {err}") };
     Ok(serde_json::to_string(value).map_err(unwritable)?)
 }

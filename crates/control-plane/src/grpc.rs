@@ -1,5 +1,6 @@
 //! The control-plane over gRPC: each service converts, asks [`ControlPlane`](crate::ControlPlane), converts.
 
+mod audit;
 mod caller;
 mod connections;
 mod errors;
@@ -15,12 +16,13 @@ mod worker;
 use std::sync::Arc;
 
 use segue_proto::v1::{
-    connection_service_server::ConnectionServiceServer, export_service_server::ExportServiceServer,
+    audit_service_server::AuditServiceServer, connection_service_server::ConnectionServiceServer, export_service_server::ExportServiceServer,
     job_service_server::JobServiceServer, run_service_server::RunServiceServer,
     schedule_service_server::ScheduleServiceServer, token_service_server::TokenServiceServer,
     worker_service_server::WorkerServiceServer,
 };
 
+pub use audit::Audit;
 pub use connections::Connections;
 pub use exports::Exports;
 pub use jobs::Jobs;
@@ -37,6 +39,12 @@ const LARGEST_REQUEST: usize = 256 << 10;
 const LARGEST_ANSWER: usize = 4 << 20;
 /// Bytes of the largest message between workers and control-plane: a plan with a long manifest.
 const LARGEST_OF_WORKERS: usize = 16 << 20;
+
+pub fn audit_service(control_plane: Arc<ControlPlane>) -> AuditServiceServer<Audit> {
+    AuditServiceServer::new(Audit(control_plane))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER)
+}
 
 pub fn connection_service(
     control_plane: Arc<ControlPlane>,

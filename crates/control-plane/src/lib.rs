@@ -8,7 +8,9 @@
 //! **Invariant:** nothing that matters is kept in memory. What is here only saves waiting.
 
 mod ask;
+mod audit;
 mod commands;
+mod connection_changes;
 mod connections;
 mod dead;
 mod dispatch;
@@ -22,6 +24,7 @@ mod permits;
 mod recover;
 mod refusal;
 mod retention;
+mod rights;
 mod runs;
 mod schedules;
 mod seal;
@@ -40,12 +43,15 @@ use std::{sync::Arc, time::Duration};
 use segue_klaviyo::Client;
 use segue_store::Store;
 
+pub use audit::AuditCheck;
 pub use commands::Obeyed;
+pub use connection_changes::{ConnectionChange, Rotated};
 pub use connections::{NewConnection, Verified};
 pub use error::Error;
 pub use exports::{ExportFields, Guards, Mapping, Properties, SavedExport};
 pub use keys::KeyRing;
 pub use refusal::{Obstacle, Refusal, Thing, Violation};
+pub use rights::Sharing;
 pub use runs::{NewRun, Origin, Resumed};
 pub use seal::{SealError, Sealer};
 pub use segue_model::work;

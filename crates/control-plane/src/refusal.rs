@@ -68,6 +68,9 @@ pub enum Refusal {
     /// Do something about what stands in the way.
     #[error("{}", listed(.0.iter().map(|it| it.words.clone())))]
     Blocked(Vec<Obstacle>),
+    /// Ask somebody who may.
+    #[error("{0}")]
+    Denied(String),
     /// Ask again later.
     #[error("{words}")]
     Unreachable { words: String, after: Duration },

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use segue_access::Principal;
 use segue_model::{BatchNo, Id, JobId, RunId, RunState, RunView, work::JobKind};
 use segue_store::{
     StoreError, Tx,
@@ -10,9 +11,15 @@ use segue_store::{
         lanes, runs,
     },
 };
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::{ControlPlane, Error, Refusal, Thing, exports::refuse_second_run};
+use crate::{
+    ControlPlane, Error, Refusal, Thing,
+    audit::{Action, note},
+    exports::refuse_second_run,
+    rights::may_use_id,
+};
 
 pub use segue_store::write::runs::{NewRun, Origin};
 
@@ -52,11 +59,29 @@ impl ControlPlane {
     /// Stops a run: when this returns no further claim and no permit to upload is granted for it.
     pub async fn cancel_run(&self, run: RunId) -> Result<bool, Error> {
         let mut tx = self.store.begin().await?;
-        let changed = runs::cancel(&mut tx, run).await?;
-        if changed {
-            self.note_run(&mut tx, run, RunState::Cancelling).await?;
+        let changed = self.cancel_in(&mut tx, run).await?;
+        tx.commit().await?;
+        self.signals.stopped();
+        Ok(changed)
+    }
+
+    /// As [`ControlPlane::cancel_run`], for somebody, and says how the run stands then. A run that has ended stays as it is.
+    pub async fn cancel(&self, run: RunId, by: &Principal) -> Result<RunView, Error> {
+        match self.store.retry("cancel", || self.try_cancel(run, by)).await {
+            Err(Error::NoRun(run)) => Err(Refusal::no_such(Thing::Run, run).into()),
+            Err(err) => Err(err),
+            Ok(_) => self.run(run).await,
         }
-        self.settle(&mut tx, run).await?;
+    }
+
+    async fn try_cancel(&self, id: RunId, by: &Principal) -> Result<bool, Error> {
+        let mut tx = self.store.begin().await?;
+        let run = runs::lock(&mut tx, id).await?.ok_or(Error::NoRun(id))?;
+        may_use_id(&mut tx, by, run.connection, &run.list_id).await?;
+        let changed = self.cancel_in(&mut tx, id).await?;
+        if changed {
+            note(&mut tx, by, Action::RunCancel, id, &json!({})).await?;
+        }
         kill_points::at("control_plane.cancel");
         tx.commit().await?;
         kill_points::at("control_plane.cancel_committed");
@@ -64,13 +89,13 @@ impl ControlPlane {
         Ok(changed)
     }
 
-    /// As [`ControlPlane::cancel_run`], and says how the run stands then. A run that has ended stays as it is.
-    pub async fn cancel(&self, run: RunId) -> Result<RunView, Error> {
-        match self.store.retry("cancel", || self.cancel_run(run)).await {
-            Err(Error::NoRun(run)) => Err(Refusal::no_such(Thing::Run, run).into()),
-            Err(err) => Err(err),
-            Ok(_) => self.run(run).await,
+    async fn cancel_in(&self, tx: &mut Tx, run: RunId) -> Result<bool, Error> {
+        let changed = runs::cancel(tx, run).await?;
+        if changed {
+            self.note_run(tx, run, RunState::Cancelling).await?;
         }
+        self.settle(tx, run).await?;
+        Ok(changed)
     }
 
     /// Takes over from a process that is known to be dead: its claims end, and what it had under way at

@@ -4,6 +4,7 @@
 //! started, and whatever comes due meanwhile waits with it, as one run. An export is started in the transaction
 //! that ends its waiting, so two instances start it once.
 
+use segue_access::{Part, Principal};
 use segue_model::{Cause, ExportId, Micros};
 use segue_schedule::{ExportSchedule, Schedule};
 use segue_store::{
@@ -14,14 +15,17 @@ use segue_store::{
     },
 };
 
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     ControlPlane, Error, Refusal, SavedExport, Start, Thing,
-    exports::{RUN_UNDER_WAY, json},
+    audit::{Action, changes, note},
+    exports::{RUN_UNDER_WAY, Told, text},
     leader::words,
     refusal::Obstacle,
-    starts::Turn,
+    rights::may_manage,
+    starts::{OWNER_LOST, Turn},
 };
 
 /// How many are looked at before the next look at what is due.
@@ -34,13 +38,17 @@ impl ControlPlane {
         parse(&value.unwrap_or_else(|| "null".to_owned()))
     }
 
-    pub async fn set_system_schedule(&self, schedule: Option<&Schedule>) -> Result<(), Error> {
+    pub async fn set_system_schedule(
+        &self,
+        schedule: Option<&Schedule>,
+        by: &Principal,
+    ) -> Result<(), Error> {
         self.store
             .retry("set_system_schedule", || async {
                 let mut tx = self.store.begin().await?;
                 let before = lock_system(&mut tx).await?;
                 if before.as_ref() != schedule {
-                    settings::set(&mut tx, settings::SCHEDULE, &json(&schedule)?).await?;
+                    settings::set(&mut tx, settings::SCHEDULE, &text(&schedule)?).await?;
                     for id in exports::all(&mut tx).await? {
                         // Deleted meanwhile.
                         let Some(row) = exports::lock(&mut tx, id).await? else { continue };
@@ -50,6 +58,8 @@ impl ControlPlane {
                             exports::update(&mut tx, &export.to_row()?).await?;
                         }
                     }
+                    let detail = json!({ "before": before, "after": schedule });
+                    note(&mut tx, by, Action::ScheduleSet, "", &detail).await?;
                 }
                 tx.commit().await?;
                 tracing::info!(schedule = described(schedule), "system schedule set");
@@ -65,6 +75,7 @@ impl ControlPlane {
         ids: &[ExportId],
         schedule: &ExportSchedule,
         keep_own: bool,
+        by: &Principal,
     ) -> Result<Vec<ExportId>, Error> {
         self.store
             .retry("schedule_exports", || async {
@@ -76,6 +87,7 @@ impl ControlPlane {
                 wanted.sort_unstable();
                 wanted.dedup();
                 let mut changed = Vec::new();
+                let mut told = Vec::new();
                 for id in wanted {
                     let mut export = match exports::lock(&mut tx, id).await? {
                         Some(row) => SavedExport::from_row(row)?,
@@ -87,11 +99,23 @@ impl ControlPlane {
                     if export.fields.schedule == *schedule || own && keep_own {
                         continue;
                     }
+                    if let Err(denied) = may_manage(&mut tx, by, &export).await {
+                        // Of all there are, those that they may change.
+                        if ids.is_empty() && matches!(denied, Error::Refused(Refusal::Denied(_))) {
+                            continue;
+                        }
+                        return Err(denied);
+                    }
+                    let before = export.clone();
                     export.fields.schedule = schedule.clone();
                     export.updated = tx.now();
                     export.plan_ahead(system.as_ref(), tx.now());
                     exports::update(&mut tx, &export.to_row()?).await?;
+                    told.push((id, changes(&Told::of(&before), &Told::of(&export))?));
                     changed.push(id);
+                }
+                for (id, detail) in told {
+                    note(&mut tx, by, Action::ExportUpdate, id, &detail).await?;
                 }
                 tx.commit().await?;
                 tracing::info!(exports = changed.len(), "exports scheduled");
@@ -138,15 +162,15 @@ impl ControlPlane {
         let Some(row) = exports::lock(&mut tx, id).await? else { return Ok(None) };
         let mut export = SavedExport::from_row(row)?;
         let now = tx.now();
-        let schedule = export.fields.schedule.effective(system.as_ref());
+        let schedule = export.by_itself(system.as_ref());
         if let Some(next) = export.timing.next.filter(|next| *next <= now) {
-            let due = schedule.and_then(|it| it.due(Micros(next.0 - 1), now));
+            let due = schedule.as_ref().and_then(|it| it.due(Micros(next.0 - 1), now));
             if let Some(due) = due {
                 let before = u64::from(export.timing.waiting.is_some());
                 export.timing.missed += before + due.skipped;
                 export.timing.waiting = Some(due.at);
             }
-            export.timing.next = schedule.and_then(|it| it.next_after(now));
+            export.timing.next = schedule.as_ref().and_then(|it| it.next_after(now));
             exports::update(&mut tx, &export.to_row()?).await?;
         }
         tx.commit().await?;
@@ -160,6 +184,7 @@ impl ControlPlane {
             // Nobody can have used it before. That the run starts once is decided by what waits.
             request_id: format!("schedule {}", Uuid::now_v7()),
             cause: Cause::Schedule,
+            by: Principal::segue(Part::Schedule),
             trace: None,
         };
         match self.start_for(&start, Some(turn)).await {
@@ -185,6 +210,7 @@ impl ControlPlane {
             // Deleted meanwhile.
             Refusal::NoSuch { .. } => return Ok(()),
             Refusal::RequestUsed { .. } => "REQUEST_ID_USED",
+            Refusal::Denied(_) => OWNER_LOST,
             Refusal::Unreachable { .. } => "UNREACHABLE",
         };
         if reason == RUN_UNDER_WAY {
@@ -214,10 +240,16 @@ impl ControlPlane {
 }
 
 impl SavedExport {
+    /// By which schedule it runs. `None`: only when it is asked to, or not at all.
+    fn by_itself(&self, system: Option<&Schedule>) -> Option<Schedule> {
+        let runs = !self.fields.disabled && self.fields.connection.is_some();
+        self.fields.schedule.effective(system).filter(|_| runs).cloned()
+    }
+
     /// When it is due from `now` on. What waits goes on waiting, unless nothing is scheduled any more.
     pub(crate) fn plan_ahead(&mut self, system: Option<&Schedule>, now: Micros) {
-        let schedule = self.fields.schedule.effective(system);
-        self.timing.next = schedule.and_then(|it| it.next_after(now));
+        let schedule = self.by_itself(system);
+        self.timing.next = schedule.as_ref().and_then(|it| it.next_after(now));
         if schedule.is_none() {
             self.timing = Timing::default();
         }

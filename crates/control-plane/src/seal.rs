@@ -16,9 +16,22 @@ const NONCE: usize = 24;
 
 /// Seals the keys of connections, so that whoever reads the database learns none: XChaCha20-Poly1305 under the
 /// master key, with a random nonce. A sealed key opens only as that of the connection it was sealed for.
+///
+/// After the master key was changed, the one before it still opens what it has sealed.
 pub struct Sealer {
+    own: Master,
+    old: Option<Master>,
+}
+
+struct Master {
     cipher: XChaCha20Poly1305,
     id: String,
+}
+
+impl Master {
+    fn new(key: &[u8; 32]) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(key.into()), id: id_of(key) }
+    }
 }
 
 /// Why a key was not sealed or opened. No text holds any part of a key.
@@ -26,7 +39,7 @@ pub struct Sealer {
 pub enum SealError {
     #[error(
         "the key was sealed by the master key {sealed_by}, and the control-plane has {own}: start it with \
-         the former, or make the connection anew"
+         the former as old_master_key_file, or give the connection its key once more"
     )]
     OtherMasterKey { sealed_by: String, own: String },
     #[error(
@@ -41,12 +54,18 @@ pub enum SealError {
 impl Sealer {
     /// `master_key`: 32 random bytes. The caller wipes its copy; this one is wiped when it is dropped.
     pub fn new(master_key: &[u8; 32]) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(master_key.into()), id: id_of(master_key) }
+        Self { own: Master::new(master_key), old: None }
+    }
+
+    /// `old`: opens what it has sealed, and seals nothing.
+    #[must_use]
+    pub fn with_old(self, old: &[u8; 32]) -> Self {
+        Self { old: Some(Master::new(old)), ..self }
     }
 
     /// A name for the master key that does not give it away: 8 hexadecimal digits.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.own.id
     }
 
     pub fn seal(
@@ -55,12 +74,13 @@ impl Sealer {
         key: &SecretString,
     ) -> Result<SealedKey, SealError> {
         let nonce = XNonce::try_generate().map_err(|_| SealError::Random)?;
-        let aad = bound_to(connection, &self.id);
+        let Master { cipher, id } = &self.own;
+        let aad = bound_to(connection, id);
         let payload = Payload { msg: key.expose_secret().as_bytes(), aad: aad.as_bytes() };
-        let text = self.cipher.encrypt(&nonce, payload).map_err(|_| SealError::Damaged)?;
+        let text = cipher.encrypt(&nonce, payload).map_err(|_| SealError::Damaged)?;
         let mut sealed = nonce.to_vec();
         sealed.extend_from_slice(&text);
-        Ok(SealedKey { sealed: BASE64.encode(sealed), master_key: self.id.clone() })
+        Ok(SealedKey { sealed: BASE64.encode(sealed), master_key: id.clone() })
     }
 
     pub fn open(
@@ -68,16 +88,17 @@ impl Sealer {
         connection: ConnectionId,
         key: &SealedKey,
     ) -> Result<SecretString, SealError> {
-        if key.master_key != self.id {
-            let (sealed_by, own) = (key.master_key.clone(), self.id.clone());
+        let mut masters = std::iter::once(&self.own).chain(&self.old);
+        let Some(Master { cipher, id }) = masters.find(|it| it.id == key.master_key) else {
+            let (sealed_by, own) = (key.master_key.clone(), self.own.id.clone());
             return Err(SealError::OtherMasterKey { sealed_by, own });
-        }
+        };
         let sealed = BASE64.decode(&key.sealed).map_err(|_| SealError::Damaged)?;
         let (nonce, text) = sealed.split_at_checked(NONCE).ok_or(SealError::Damaged)?;
         let nonce = XNonce::try_from(nonce).map_err(|_| SealError::Damaged)?;
-        let aad = bound_to(connection, &self.id);
+        let aad = bound_to(connection, id);
         let payload = Payload { msg: text, aad: aad.as_bytes() };
-        let plain = self.cipher.decrypt(&nonce, payload).map_err(|_| SealError::Damaged)?;
+        let plain = cipher.decrypt(&nonce, payload).map_err(|_| SealError::Damaged)?;
         let plain = Zeroizing::new(plain);
         // Exactly as long as it is, so that no copy is left behind.
         std::str::from_utf8(&plain).map(SecretString::from).map_err(|_| SealError::Damaged)
@@ -86,7 +107,7 @@ impl Sealer {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Sealer").field("id", &self.own.id).finish_non_exhaustive()
     }
 }
 

@@ -1,3 +1,4 @@
+use segue_access::Principal;
 use segue_model::{Cause, ExportId, Id, Micros, RunId, RunView};
 use segue_store::{
     Tx, read,
@@ -14,8 +15,13 @@ use uuid::Uuid;
 
 use crate::{
     ControlPlane, Error, Refusal, SavedExport, Thing,
-    exports::{json as text, lock_export, refuse_second_run},
+    audit::{Action, note},
+    exports::{lock_export, refuse_second_run, text, who},
+    rights::{may_use, owner},
 };
+
+/// Whoever an export runs for may not do that any more.
+pub(crate) const OWNER_LOST: &str = "OWNER_LOST";
 
 /// Somebody wants a run.
 #[derive(Debug, Clone)]
@@ -24,6 +30,7 @@ pub struct Start {
     /// As whoever asks gave it: the same request starts one run.
     pub request_id: String,
     pub cause: Cause,
+    pub by: Principal,
     /// The trace of what asks: a `traceparent`.
     pub trace: Option<String>,
 }
@@ -41,6 +48,37 @@ impl ControlPlane {
         self.run(self.start_for(start, None).await?).await
     }
 
+    /// Starts a run of each export that runs by a schedule and that `by` may run, whatever the time.
+    pub async fn start_all(
+        &self,
+        request_id: &str,
+        by: &Principal,
+        trace: Option<&str>,
+    ) -> Result<Vec<(ExportId, Result<RunView, Refusal>)>, Error> {
+        const SOME: u32 = 1000;
+        let mut started = Vec::new();
+        let mut after = None;
+        loop {
+            let some = self.exports(after, None, SOME).await?;
+            let Some(last) = some.last() else { return Ok(started) };
+            after = Some(last.id);
+            for export in some.into_iter().filter(|it| it.timing.next.is_some()) {
+                let start = Start {
+                    export: export.id,
+                    request_id: format!("{request_id}/{}", export.id),
+                    cause: Cause::OnDemand,
+                    by: by.clone(),
+                    trace: trace.map(str::to_owned),
+                };
+                match self.start_export(&start).await {
+                    Ok(run) => started.push((export.id, Ok(run))),
+                    Err(Error::Refused(refusal)) => started.push((export.id, Err(refusal))),
+                    Err(err) => return Err(err),
+                }
+            }
+        }
+    }
+
     /// `turn`: the schedule starts it.
     pub(crate) async fn start_for(
         &self,
@@ -54,7 +92,7 @@ impl ControlPlane {
     }
 
     async fn try_start(&self, start: &Start, turn: Option<Turn>) -> Result<RunId, Error> {
-        let Start { export, request_id, cause, trace } = start;
+        let Start { export, request_id, cause, by, trace } = start;
         let mut tx = self.store.begin().await?;
         let content = format!("start {export}");
         if let Some(made) = requests::find(&mut tx, RequestKind::Run, request_id).await? {
@@ -64,12 +102,18 @@ impl ControlPlane {
         if turn.is_some_and(|turn| export.timing.waiting != Some(turn.due)) {
             return Err(Error::NotDue);
         }
+        let by = match turn {
+            // What runs by itself does so for its owner.
+            Some(_) => &acting(&mut tx, &export).await?,
+            None => by,
+        };
+        refuse_disabled(&export)?;
         let run: RunId = Id::from_uuid(Uuid::now_v7());
         if let Some(made) = note_request(&mut tx, request_id, run, &content).await? {
             return run_of(request_id, made, &content);
         }
         refuse_second_run(&mut tx, export.id).await?;
-        let account_id = self.usable_account(&mut tx, &export).await?;
+        let account_id = self.usable_account(&mut tx, &export, by).await?;
         if turn.is_some() {
             export.timing = Timing { next: export.timing.next, ..Timing::default() };
             exports::update(&mut tx, &export.to_row()?).await?;
@@ -87,16 +131,19 @@ impl ControlPlane {
                 Origin {
                     cause: *cause,
                     export: Some(export.id),
-                    connection: Some(export.fields.connection),
+                    connection: export.fields.connection,
                     request_id: Some(request_id.clone()),
                     retry_of: None,
                     trace: trace.clone(),
+                    started_by: who(by),
                     due: turn.map(|turn| turn.due),
                     missed: turn.map_or(0, |turn| turn.missed),
                 },
             )
         };
         self.write_run(&mut tx, &new).await?;
+        let detail = json!({ "export": export.id, "trigger": cause.name(), "request_id": request_id });
+        note(&mut tx, by, Action::RunStart, run, &detail).await?;
         kill_points::at("control_plane.start");
         tx.commit().await?;
         kill_points::at("control_plane.start_committed");
@@ -110,8 +157,10 @@ impl ControlPlane {
         of: RunId,
         request_id: &str,
         trace: Option<&str>,
+        by: &Principal,
     ) -> Result<RunView, Error> {
-        let run = self.store.retry("retry_run", || self.try_retry(of, request_id, trace)).await?;
+        let retry = || self.try_retry(of, request_id, trace, by);
+        let run = self.store.retry("retry_run", retry).await?;
         self.signals.work.notify_one();
         self.signals.events.notify_one();
         self.run(run).await
@@ -122,6 +171,7 @@ impl ControlPlane {
         of: RunId,
         request_id: &str,
         trace: Option<&str>,
+        by: &Principal,
     ) -> Result<RunId, Error> {
         let mut tx = self.store.begin().await?;
         let content = format!("retry {of}");
@@ -142,27 +192,33 @@ impl ControlPlane {
         if let Some(made) = note_request(&mut tx, request_id, run, &content).await? {
             return run_of(request_id, made, &content);
         }
+        refuse_disabled(&export)?;
         refuse_second_run(&mut tx, export.id).await?;
         // So that nobody decides meanwhile that its batches are not needed any more.
         runs::lock(&mut tx, of).await?;
         let left = self.retryable(&mut tx, of, &ended).await?;
-        let connection = ended.connection.unwrap_or(export.fields.connection);
+        let connection = ended.connection.or(export.fields.connection);
         let mut then = export.clone();
         then.fields.connection = connection;
-        let account_id = self.usable_account(&mut tx, &then).await?;
+        then.fields.list_id.clone_from(&ended.list_id);
+        let account_id = self.usable_account(&mut tx, &then, by).await?;
         let origin = Origin {
             cause: Cause::Retry,
             export: Some(export.id),
-            connection: Some(connection),
+            connection,
             request_id: Some(request_id.to_owned()),
             retry_of: Some(of),
             trace: trace.map(str::to_owned),
+            started_by: who(by),
             due: None,
             missed: 0,
         };
         let plan = retry_plan(of, &ended, &left)?;
         let new = self.new_run(run, account_id, ended.list_id, plan, origin);
         self.write_run(&mut tx, &new).await?;
+        let detail =
+            json!({ "export": export.id, "trigger": Cause::Retry.name(), "retry_of": of, "request_id": request_id });
+        note(&mut tx, by, Action::RunStart, run, &detail).await?;
         tx.commit().await?;
         tracing::info!(run.id = %run, retry.of = %of, batches = left.len(), "retry started");
         Ok(run)
@@ -218,13 +274,22 @@ impl ControlPlane {
         found.ok_or_else(|| Refusal::no_such(Thing::Run, id).into())
     }
 
-    /// The account of an export's connection, whose key can be used; the connection is locked.
-    async fn usable_account(&self, tx: &mut Tx, export: &SavedExport) -> Result<String, Error> {
-        let id = export.fields.connection;
+    /// The account of an export's connection, which `by` may use and whose key can be used; it is locked.
+    async fn usable_account(
+        &self,
+        tx: &mut Tx,
+        export: &SavedExport,
+        by: &Principal,
+    ) -> Result<String, Error> {
+        let Some(id) = export.fields.connection else {
+            let words = format!("the export {} has no connection: give it one", export.id);
+            return Err(Refusal::blocked("NO_CONNECTION", export.id, words).into());
+        };
         let Some((connection, key)) = connections::lock(tx, id).await? else {
             let words = format!("the connection {id} was deleted: give the export another");
             return Err(Refusal::blocked("CONNECTION_DELETED", id, words).into());
         };
+        may_use(by, &connection, &export.fields.list_id)?;
         match self.vault()?.sealer.open(id, &key) {
             Ok(_) => Ok(connection.account_id),
             Err(err) => Err(Refusal::blocked("KEY_UNREADABLE", id, err.to_string()).into()),
@@ -254,6 +319,27 @@ impl ControlPlane {
             origin,
         }
     }
+}
+
+/// For whom an export runs by itself.
+async fn acting(tx: &mut Tx, export: &SavedExport) -> Result<Principal, Error> {
+    let now = tx.now();
+    owner(tx, &export.owner, now).await?.map_err(|words| {
+        let words = format!(
+            "the export {} runs for {}, who cannot run it any more: {words}; an administrator can give it to \
+             somebody else",
+            export.id, export.owner.subject
+        );
+        Refusal::blocked(OWNER_LOST, export.id, words).into()
+    })
+}
+
+fn refuse_disabled(export: &SavedExport) -> Result<(), Refusal> {
+    let words = || format!("the export {} is disabled: enable it first", export.id);
+    if export.fields.disabled {
+        return Err(Refusal::blocked("EXPORT_DISABLED", export.id, words()));
+    }
+    Ok(())
 }
 
 async fn note_request(

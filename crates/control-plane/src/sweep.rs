@@ -31,7 +31,10 @@ impl ControlPlane {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 _ = claims.tick() => self.sweep_claims().await?,
-                _ = live.tick() => self.sweep_runs().await?,
+                _ = live.tick() => {
+                    self.sweep_runs().await?;
+                    self.sweep_removed().await?;
+                }
                 _ = old.tick() => self.forget_rows().await?,
                 _ = due.tick() => self.sweep_schedules().await?,
             }

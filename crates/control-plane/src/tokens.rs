@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 use segue_access::{
-    Principal, Role,
+    Part, Principal, Role,
     token::{NewToken, TokenId, TokenRecord},
 };
 use segue_model::Micros;
@@ -11,7 +11,12 @@ use segue_store::{
     write::tokens::{self, Token},
 };
 
-use crate::{ControlPlane, Error, Refusal, Thing};
+use serde_json::{Value, json};
+
+use crate::{
+    ControlPlane, Error, Refusal, Thing,
+    audit::{Action, note},
+};
 
 /// A token that somebody wants to have.
 #[derive(Debug, Clone)]
@@ -44,6 +49,8 @@ impl ControlPlane {
             return Err(Refusal::invalid(EXPIRES_FIELD, "has passed already").into());
         }
         let made = create(&mut tx, wanted, by.subject.to_string()).await?;
+        let id = made.0.record.id;
+        note(&mut tx, by, Action::TokenCreate, id, &json!({ "after": told(wanted) })).await?;
         tx.commit().await?;
         tracing::info!(token.id = %made.0.record.id, role = %wanted.role, by = ?by.subject, "token made");
         Ok(made)
@@ -64,7 +71,9 @@ impl ControlPlane {
             role: Role::Administrator,
             expires: None,
         };
-        let (_, text) = create(&mut tx, &wanted, String::new()).await?;
+        let (made, text) = create(&mut tx, &wanted, String::new()).await?;
+        let (by, detail) = (Principal::segue(Part::Start), json!({ "after": told(&wanted) }));
+        note(&mut tx, &by, Action::TokenCreate, made.record.id, &detail).await?;
         hand_over(&text)?;
         tx.commit().await.map_err(Error::from)?;
         Ok(true)
@@ -81,6 +90,7 @@ impl ControlPlane {
         let mut tx = self.store.begin().await?;
         let row = tokens::revoke(&mut tx, &id.to_string()).await?;
         let row = row.ok_or_else(|| Refusal::no_such(Thing::Token, id))?;
+        note(&mut tx, by, Action::TokenRevoke, id, &json!({ "before": { "name": row.name } })).await?;
         tx.commit().await?;
         tracing::info!(token.id = %id, by = ?by.subject, "token revoked");
         Ok(KeptToken::from_row(row)?)
@@ -99,6 +109,13 @@ async fn create(
     let kept = KeptToken { record, made_by };
     tokens::create(tx, &kept.to_row()).await?;
     Ok((kept, text))
+}
+
+/// A token, as the audit record tells it.
+fn told(token: &WantedToken) -> Value {
+    let WantedToken { name, role, expires } = token;
+    let expires = expires.map(|at| at.to_string());
+    json!({ "name": name, "role": role.to_string(), "expires": expires })
 }
 
 /// What is kept of a token. `None`: there is no such token.

@@ -32,5 +32,5 @@ pub use pii::Pii;
 pub use reason::{
     FailReason, Field, RefusalReason, RejectReason, UndeliveredReason, UnknownReason, WarningReason,
 };
-pub use run::{Cause, Failure, RunView, Tally, UnknownCause};
+pub use run::{Cause, Failure, RunView, Tally, UnknownCause, Who};
 pub use time::Micros;

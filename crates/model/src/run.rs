@@ -77,6 +77,15 @@ pub struct Failure {
     pub detail: String,
 }
 
+/// Somebody, as the store keeps them. Nobody: both are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Who {
+    /// The same for ever, as `segue-access` writes it.
+    pub subject: String,
+    /// What people call them; it may have changed since.
+    pub name: String,
+}
+
 /// A run as others may see it: one moment of it, read from the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunView {
@@ -96,6 +105,8 @@ pub struct RunView {
     pub request_id: Option<String>,
     /// The run of which this is a retry.
     pub retry_of: Option<RunId>,
+    /// Who has started it; nobody for `segue export` and for runs of versions that did not ask.
+    pub started_by: Who,
     pub created: Micros,
     pub started: Option<Micros>,
     pub first_request: Option<Micros>,

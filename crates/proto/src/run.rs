@@ -20,6 +20,7 @@ impl From<RunView> for v1::Run {
             list_id,
             request_id,
             retry_of,
+            started_by,
             created,
             started,
             first_request,
@@ -49,6 +50,8 @@ impl From<RunView> for v1::Run {
             seq,
             due_at: due.map(timestamp),
             missed,
+            started_by: started_by.subject,
+            started_by_name: started_by.name,
         }
     }
 }

@@ -23,7 +23,7 @@ impl Drop for v1::Credentials {
 
 impl fmt::Debug for v1::Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, display_name, api_key, account_id, account_name, consent, created_at } =
+        let Self { id, display_name, api_key, account_id, account_name, consent, created_at, sharing } =
             self;
         f.debug_struct("Connection")
             .field("id", id)
@@ -33,6 +33,7 @@ impl fmt::Debug for v1::Connection {
             .field("account_name", account_name)
             .field("consent", consent)
             .field("created_at", created_at)
+            .field("sharing", sharing)
             .finish()
     }
 }

@@ -9,7 +9,9 @@ use segue_profile::{Country, MapRule};
 use segue_service::config::{self, ConfigArgs};
 
 use crate::{
-    client::{ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs, ScheduleArgs, TokensArgs},
+    client::{
+        AuditArgs, ConnectionsArgs, ExportsArgs, JobsArgs, KeysArgs, RunsArgs, ScheduleArgs, TokensArgs,
+    },
     sample::SampleArgs,
     simulator::SimulatorArgs,
 };
@@ -51,6 +53,10 @@ pub(crate) enum Command {
     Jobs(JobsArgs),
     /// By which the services know who asks.
     Tokens(TokensArgs),
+    /// Who did what.
+    Audit(AuditArgs),
+    /// The master key, which seals the keys of all connections.
+    Keys(KeysArgs),
 }
 
 /// What runs until it is told to stop.

@@ -1,6 +1,8 @@
-//! `segue connections|exports|schedule|runs|jobs|tokens`: the command line as a client of the services.
+//! `segue connections|exports|schedule|runs|jobs|tokens|audit|keys`: the command line as a client of the services.
 
 mod args;
+mod args_admin;
+mod audit;
 mod connections;
 mod exports;
 mod jobs;
@@ -14,6 +16,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use segue_proto::v1::{
+    audit_service_client::AuditServiceClient,
     connection_service_client::ConnectionServiceClient, export_service_client::ExportServiceClient,
     job_service_client::JobServiceClient, run_service_client::RunServiceClient,
     schedule_service_client::ScheduleServiceClient, status_service_client::StatusServiceClient,
@@ -25,6 +28,8 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 use tonic_types::StatusExt as _;
+
+pub(crate) use args_admin::{AuditArgs, KeysArgs};
 
 pub(crate) use args::{ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs, ScheduleArgs, TokensArgs};
 use args::{Output, ServerArgs};
@@ -48,6 +53,14 @@ pub(crate) async fn jobs(args: JobsArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) async fn schedule(args: ScheduleArgs) -> anyhow::Result<ExitCode> {
     schedule::run(args).await
+}
+
+pub(crate) async fn audit(args: AuditArgs) -> anyhow::Result<ExitCode> {
+    audit::run(args).await
+}
+
+pub(crate) async fn keys(args: KeysArgs) -> anyhow::Result<ExitCode> {
+    audit::keys(args).await
 }
 
 pub(crate) async fn tokens(args: TokensArgs) -> anyhow::Result<ExitCode> {
@@ -94,6 +107,10 @@ impl Servers {
 
     fn schedule(&self) -> ScheduleServiceClient<Known> {
         ScheduleServiceClient::new(self.control_plane.clone())
+    }
+
+    fn audit(&self) -> AuditServiceClient<Known> {
+        AuditServiceClient::new(self.control_plane.clone())
     }
 
     fn tokens(&self) -> TokenServiceClient<Known> {

@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         Command::Runs(args) => once(client::runs(args)),
         Command::Jobs(args) => once(client::jobs(args)),
         Command::Tokens(args) => once(client::tokens(args)),
+        Command::Audit(args) => once(client::audit(args)),
+        Command::Keys(args) => once(client::keys(args)),
     }
 }
 

@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_retention.sql"),
     include_str!("../migrations/0004_schedules.sql"),
     include_str!("../migrations/0005_tokens.sql"),
+    include_str!("../migrations/0006_administration.sql"),
 ];
 
 /// What connecting does about a schema that is not of the version which this program knows.

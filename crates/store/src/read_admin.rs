@@ -1,4 +1,4 @@
-//! Connections, exports, settings and tokens, for whoever asks about them.
+//! Connections, exports, settings, tokens and the audit record, for whoever asks about them.
 
 use segue_model::{ConnectionId, ExportId};
 
@@ -6,8 +6,10 @@ use crate::{
     Reader, StoreError,
     sql::{args, text},
     write::{
-        connections::{self, Connection, SealedKey},
+        audit::{self, Entry, audit_columns},
+        connections::{self, Connection, SealedKey, connection_columns},
         exports::{self, Export, export_columns},
+        people::{self, Person},
         settings,
         tokens::{self, Token},
     },
@@ -18,24 +20,31 @@ pub async fn connection(
     store: &Reader,
     id: ConnectionId,
 ) -> Result<Option<(Connection, SealedKey)>, StoreError> {
-    const SQL: &str = "SELECT connection_id, display_name, account_id, account_name, \
-         consent_version, consent_by, consent_us, created_us, sealed_key, master_key \
-         FROM connections WHERE connection_id = $1";
+    const SQL: &str = concat!(
+        "SELECT ",
+        connection_columns!(),
+        ", sealed_key, master_key FROM connections WHERE connection_id = $1 AND removed_us IS NULL"
+    );
     let row = store.read(SQL, args![text(id)]).await?.into_iter().next();
     row.map(connections::decode_with_key).transpose()
 }
 
-/// At most `most` connections behind `after`, by id, which is by the time of their making.
+/// At most `most` connections behind `after`, by id, which is by the time of their making; `shared`: only
+/// those that contributors may use.
 pub async fn connections(
     store: &Reader,
     after: Option<ConnectionId>,
+    shared: bool,
     most: u32,
 ) -> Result<Vec<Connection>, StoreError> {
-    const SQL: &str = "SELECT connection_id, display_name, account_id, account_name, \
-         consent_version, consent_by, consent_us, created_us \
-         FROM connections WHERE connection_id > $1 ORDER BY connection_id LIMIT $2";
+    const SQL: &str = concat!(
+        "SELECT ",
+        connection_columns!(),
+        " FROM connections WHERE connection_id > $1 AND removed_us IS NULL \
+         AND (for_contributors = 1 OR $2 = 0) ORDER BY connection_id LIMIT $3"
+    );
     let after = after.map_or_else(String::new, |id| id.to_string());
-    let rows = store.read(SQL, args![after, most]).await?;
+    let rows = store.read(SQL, args![after, shared, most]).await?;
     rows.into_iter().map(|mut row| connections::decode(&mut row)).collect()
 }
 
@@ -72,9 +81,7 @@ pub async fn setting(store: &Reader, name: &str) -> Result<Option<String>, Store
 
 /// `None`: there is no such token.
 pub async fn token(store: &Reader, id: &str) -> Result<Option<Token>, StoreError> {
-    const SQL: &str = "SELECT token_id, name, role, hash, created_by, created_us, expires_us, \
-         revoked_us FROM tokens WHERE token_id = $1";
-    store.read(SQL, args![id]).await?.into_iter().next().map(tokens::decode).transpose()
+    store.read(tokens::FIND, args![id]).await?.into_iter().next().map(tokens::decode).transpose()
 }
 
 /// At most `most` tokens behind `after`, by id.
@@ -82,4 +89,37 @@ pub async fn tokens(store: &Reader, after: &str, most: u32) -> Result<Vec<Token>
     const SQL: &str = "SELECT token_id, name, role, hash, created_by, created_us, expires_us, \
          revoked_us FROM tokens WHERE token_id > $1 ORDER BY token_id LIMIT $2";
     store.read(SQL, args![after, most]).await?.into_iter().map(tokens::decode).collect()
+}
+
+/// `None`: nobody was seen who is that.
+pub async fn person(store: &Reader, subject: &str) -> Result<Option<Person>, StoreError> {
+    store.read(people::FIND, args![subject]).await?.into_iter().next().map(people::decode).transpose()
+}
+
+/// At most `most` entries of the audit record before `before`, the newest first; `object`: only what was done
+/// to it.
+pub async fn audit(
+    store: &Reader,
+    before: u64,
+    object: &str,
+    most: u32,
+) -> Result<Vec<Entry>, StoreError> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        audit_columns!(),
+        " FROM audit WHERE seq < $1 AND ($2 = '' OR object = $2) ORDER BY seq DESC LIMIT $3"
+    );
+    let rows = store.read(SQL, args![before, object, most]).await?;
+    rows.into_iter().map(audit::decode).collect()
+}
+
+/// At most `most` entries of the audit record behind `after`, the oldest first.
+pub async fn audit_from(store: &Reader, after: u64, most: u32) -> Result<Vec<Entry>, StoreError> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        audit_columns!(),
+        " FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2"
+    );
+    let rows = store.read(SQL, args![after, most]).await?;
+    rows.into_iter().map(audit::decode).collect()
 }

@@ -163,6 +163,18 @@ impl Row {
         text.parse().map_err(|err| StoreError::inconsistent(format!("{text:?}: {err}")))
     }
 
+    /// Where nothing is kept as an empty text.
+    pub(crate) fn parsed_unless_empty<T: FromStr>(&mut self) -> Result<Option<T>, StoreError>
+    where
+        T::Err: Display,
+    {
+        let text = self.string()?;
+        let parse = |text: &String| {
+            text.parse().map_err(|err| StoreError::inconsistent(format!("{text:?}: {err}")))
+        };
+        Some(text).filter(|text| !text.is_empty()).as_ref().map(parse).transpose()
+    }
+
     pub(crate) fn opt_parsed<T: FromStr>(&mut self) -> Result<Option<T>, StoreError>
     where
         T::Err: Display,

@@ -2,6 +2,7 @@
 //! together; transactions are the caller's.
 
 pub mod answers;
+pub mod audit;
 pub mod batches;
 pub mod connections;
 pub mod dead;
@@ -10,6 +11,7 @@ pub mod exports;
 pub mod jobs;
 pub mod lanes;
 pub mod leaders;
+pub mod people;
 pub mod requests;
 pub mod retention;
 pub mod retries;

@@ -41,7 +41,8 @@ fn build(version: &str) -> PathBuf {
         let unpacked = Command::new("tar").arg("-xf").arg(&packed).arg("-C").arg(&code).status();
         assert!(unpacked.unwrap().success());
     }
-    let built = Command::new(env!("CARGO"))
+    // As it is found on the path: where rustup chooses the toolchain, that of this build says nothing to it.
+    let built = Command::new("cargo")
         .current_dir(&code)
         .args([
             "build",

@@ -2,25 +2,30 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use secrecy::{SecretString, zeroize::Zeroize as _};
+use segue_access::{Principal, Role};
+use segue_klaviyo::ListId;
+use segue_model::Micros;
 use segue_proto::{
     timestamp,
     v1::{
         self, CreateConnectionRequest, CreateConnectionResponse, DeleteConnectionRequest,
         DeleteConnectionResponse, GetConnectionRequest, GetConnectionResponse,
-        ListConnectionsRequest, ListConnectionsResponse, VerifyConnectionRequest,
+        ListConnectionsRequest, ListConnectionsResponse, RotateKeysRequest, RotateKeysResponse,
+        UpdateConnectionRequest, UpdateConnectionResponse, VerifyConnectionRequest,
         VerifyConnectionResponse, connection_service_server::ConnectionService,
     },
 };
 use tonic::{Request, Response, Status};
 
 use super::{
+    caller::caller,
     errors::{invalid, status},
     fields::{self, Problems},
     page::Page,
 };
 use crate::{
-    Connection, Consent, ControlPlane, NewConnection, Violation, connections::KEY_FIELD,
-    exports::check_display_name,
+    Connection, ConnectionChange, Consent, ControlPlane, NewConnection, Rotated, Sharing, Violation,
+    connections::KEY_FIELD, exports::check_display_name,
 };
 
 /// [`ConnectionService`] of a control-plane.
@@ -28,6 +33,7 @@ use crate::{
 pub struct Connections(pub(super) Arc<ControlPlane>);
 
 const MAX_KEY_BYTES: usize = 1000;
+const MAX_LISTS: usize = 1000;
 const MAX_CONSENT_CHARS: usize = 200;
 
 #[tonic::async_trait]
@@ -36,29 +42,32 @@ impl ConnectionService for Connections {
         &self,
         request: Request<CreateConnectionRequest>,
     ) -> Result<Response<CreateConnectionResponse>, Status> {
+        let by = caller(&request)?.clone();
         let new = wanted(request.into_inner())?;
-        let made = self.0.create_connection(&new).await.map_err(status)?;
-        Ok(Response::new(CreateConnectionResponse { connection: Some(shown(made)) }))
+        let made = self.0.create_connection(&new, &by).await.map_err(status)?;
+        Ok(Response::new(CreateConnectionResponse { connection: Some(shown(made, &by)?) }))
     }
 
     async fn get_connection(
         &self,
         request: Request<GetConnectionRequest>,
     ) -> Result<Response<GetConnectionResponse>, Status> {
+        let by = caller(&request)?.clone();
         let id = fields::id("id", &request.into_inner().id)?;
-        let found = self.0.connection(id).await.map_err(status)?;
-        Ok(Response::new(GetConnectionResponse { connection: Some(shown(found)) }))
+        let found = self.0.connection(id, &by).await.map_err(status)?;
+        Ok(Response::new(GetConnectionResponse { connection: Some(shown(found, &by)?) }))
     }
 
     async fn list_connections(
         &self,
         request: Request<ListConnectionsRequest>,
     ) -> Result<Response<ListConnectionsResponse>, Status> {
+        let by = &caller(&request)?.clone();
         let ListConnectionsRequest { page_size, page_token } = request.into_inner();
         let page = Page::wanted(page_size, &page_token)?;
         let read = |after, most| async move {
-            let found = self.0.connections(after, most).await.map_err(status)?;
-            Ok(found.into_iter().map(|it| (it.id, shown(it))).collect())
+            let found = self.0.connections(after, most, by).await.map_err(status)?;
+            found.into_iter().map(|it| Ok((it.id, shown(it, by)?))).collect()
         };
         let (found, next_page_token) =
             page.read(read, |(id, _)| *id, |(_, shown)| shown.encoded_len()).await?;
@@ -70,22 +79,52 @@ impl ConnectionService for Connections {
         &self,
         request: Request<VerifyConnectionRequest>,
     ) -> Result<Response<VerifyConnectionResponse>, Status> {
+        let by = caller(&request)?.clone();
         let id = fields::id("id", &request.into_inner().id)?;
         let verified = self.0.verify_connection(id).await.map_err(status)?;
         Ok(Response::new(VerifyConnectionResponse {
-            connection: Some(shown(verified.connection)),
+            connection: Some(shown(verified.connection, &by)?),
             revision: verified.revision.unwrap_or_default(),
             problem: verified.problem.unwrap_or_default(),
         }))
+    }
+
+    async fn update_connection(
+        &self,
+        request: Request<UpdateConnectionRequest>,
+    ) -> Result<Response<UpdateConnectionResponse>, Status> {
+        let by = caller(&request)?.clone();
+        let UpdateConnectionRequest { connection, update_mask } = request.into_inner();
+        let Some(connection) = connection else {
+            return Err(invalid(vec![Violation::new("connection", "is missing")]));
+        };
+        let id = fields::id("connection.id", &connection.id)?;
+        let change = change(connection, &update_mask.unwrap_or_default().paths)?;
+        let changed = self.0.update_connection(id, &change, &by).await.map_err(status)?;
+        Ok(Response::new(UpdateConnectionResponse { connection: Some(shown(changed, &by)?) }))
     }
 
     async fn delete_connection(
         &self,
         request: Request<DeleteConnectionRequest>,
     ) -> Result<Response<DeleteConnectionResponse>, Status> {
-        let id = fields::id("id", &request.into_inner().id)?;
-        self.0.delete_connection(id).await.map_err(status)?;
-        Ok(Response::new(DeleteConnectionResponse {}))
+        let by = caller(&request)?.clone();
+        let DeleteConnectionRequest { id, detach } = request.into_inner();
+        let id = fields::id("id", &id)?;
+        let detached = self.0.delete_connection(id, detach, &by).await.map_err(status)?;
+        let detached_export_ids = detached.into_iter().map(|id| id.to_string()).collect();
+        Ok(Response::new(DeleteConnectionResponse { detached_export_ids }))
+    }
+
+    async fn rotate_keys(
+        &self,
+        request: Request<RotateKeysRequest>,
+    ) -> Result<Response<RotateKeysResponse>, Status> {
+        let by = caller(&request)?.clone();
+        let Rotated { resealed, current, unreadable } =
+            self.0.rotate_keys(&by).await.map_err(status)?;
+        let unreadable_connection_ids = unreadable.into_iter().map(|id| id.to_string()).collect();
+        Ok(Response::new(RotateKeysResponse { resealed, current, unreadable_connection_ids }))
     }
 }
 
@@ -97,29 +136,84 @@ fn wanted(request: CreateConnectionRequest) -> Result<NewConnection, Status> {
     let mut problems = Problems::default();
     problems.take("request_id", fields::request_id(&request_id));
     problems.take("connection.display_name", check_display_name(&connection.display_name));
-    problems.take(KEY_FIELD, check_key(&connection.api_key));
-    // Exactly as long as it is, so that no copy is left behind.
-    let api_key = SecretString::from(connection.api_key.as_str());
-    connection.api_key.zeroize();
-    let consent = connection.consent.take().unwrap_or_else(|| {
-        let words = "is missing: somebody has to agree that personal data is sent to Klaviyo";
-        problems.note("connection.consent", words);
-        v1::Consent { text_version: "-".to_owned(), accepted_by: "-".to_owned(), accepted_at: None }
-    });
-    let v1::Consent { text_version, accepted_by, accepted_at } = consent;
-    problems.take("connection.consent.text_version", check_words(&text_version));
-    problems.take("connection.consent.accepted_by", check_words(&accepted_by));
-    let accepted = accepted_at.map(fields::micros).transpose();
-    let consent_at = problems.take("connection.consent.accepted_at", accepted);
+    let api_key = problems.key(&mut connection);
+    let (consent_version, consent_by, consent_at) = problems.consent(connection.consent.take());
+    let sharing = problems.sharing(connection.sharing.take());
     problems.check()?;
     Ok(NewConnection {
         display_name: std::mem::take(&mut connection.display_name),
         api_key,
-        consent_version: text_version,
-        consent_by: accepted_by,
+        consent_version,
+        consent_by,
         consent_at,
+        sharing,
         request_id: (!request_id.is_empty()).then_some(request_id),
     })
+}
+
+fn change(mut connection: v1::Connection, paths: &[String]) -> Result<ConnectionChange, Status> {
+    let mut problems = Problems::default();
+    let mut change = ConnectionChange::default();
+    if paths.is_empty() {
+        problems.note("update_mask", "is missing: name the fields that change");
+    }
+    for path in paths {
+        match path.as_str() {
+            "display_name" => {
+                let name = std::mem::take(&mut connection.display_name);
+                problems.take("connection.display_name", check_display_name(&name));
+                change.display_name = Some(name);
+            }
+            "api_key" => change.api_key = Some(problems.key(&mut connection)),
+            "consent" => change.consent = Some(problems.consent(connection.consent.take())),
+            "sharing" => change.sharing = Some(problems.sharing(connection.sharing.take())),
+            "id" | "account_id" | "account_name" | "created_at" => {
+                problems.note("update_mask", format!("{path} is given by the server"));
+            }
+            other => problems.note("update_mask", format!("a connection has no field {other:?}")),
+        }
+    }
+    problems.check()?;
+    Ok(change)
+}
+
+impl Problems {
+    fn key(&mut self, connection: &mut v1::Connection) -> SecretString {
+        self.take(KEY_FIELD, check_key(&connection.api_key));
+        // Exactly as long as it is, so that no copy is left behind.
+        let api_key = SecretString::from(connection.api_key.as_str());
+        connection.api_key.zeroize();
+        api_key
+    }
+
+    fn consent(&mut self, consent: Option<v1::Consent>) -> (String, String, Option<Micros>) {
+        let Some(v1::Consent { text_version, accepted_by, accepted_at }) = consent else {
+            let words = "is missing: somebody has to agree that personal data is sent to Klaviyo";
+            self.note("connection.consent", words);
+            return (String::new(), String::new(), None);
+        };
+        self.take("connection.consent.text_version", check_words(&text_version));
+        self.take("connection.consent.accepted_by", check_words(&accepted_by));
+        let accepted = accepted_at.map(fields::micros).transpose();
+        (text_version, accepted_by, self.take("connection.consent.accepted_at", accepted))
+    }
+
+    fn sharing(&mut self, sharing: Option<v1::Sharing>) -> Sharing {
+        let v1::Sharing { contributors, list_ids: lists } = sharing.unwrap_or_default();
+        for (i, list) in lists.iter().enumerate() {
+            if let Err(err) = list.parse::<ListId>() {
+                self.note(format!("connection.sharing.list_ids[{i}]"), err.to_string());
+            }
+        }
+        if lists.len() > MAX_LISTS {
+            let words = format!("{} are more than {MAX_LISTS}", lists.len());
+            self.note("connection.sharing.list_ids", words);
+        }
+        if !contributors && !lists.is_empty() {
+            self.note("connection.sharing.list_ids", "are for a connection that is shared");
+        }
+        Sharing { contributors, lists }
+    }
 }
 
 fn check_key(key: &str) -> Result<(), &'static str> {
@@ -144,11 +238,19 @@ fn check_words(text: &str) -> Result<(), &'static str> {
     }
 }
 
-fn shown(connection: Connection) -> v1::Connection {
+/// What `by` may see of it: whoever may use it learns what it is called, and for which lists.
+fn shown(connection: Connection, by: &Principal) -> Result<v1::Connection, Status> {
+    let Sharing { contributors, lists } = Sharing::of(&connection).map_err(status)?;
+    let sharing = Some(v1::Sharing { contributors, list_ids: lists });
     // Destructured, so that a field that is added cannot be forgotten.
-    let Connection { id, display_name, account_id, account_name, consent, created } = connection;
+    let Connection { id, display_name, account_id, account_name, consent, sharing: _, created } =
+        connection;
+    if by.require(Role::Administrator).is_err() {
+        let id = id.to_string();
+        return Ok(v1::Connection { id, display_name, sharing, ..v1::Connection::default() });
+    }
     let Consent { text_version, accepted_by, accepted } = consent;
-    v1::Connection {
+    Ok(v1::Connection {
         id: id.to_string(),
         display_name,
         api_key: String::new(),
@@ -160,5 +262,6 @@ fn shown(connection: Connection) -> v1::Connection {
             accepted_at: Some(timestamp(accepted)),
         }),
         created_at: Some(timestamp(created)),
-    }
+        sharing,
+    })
 }

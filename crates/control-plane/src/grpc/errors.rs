@@ -94,6 +94,7 @@ fn refused(refusal: Refusal) -> Status {
             details.set_precondition_failure(violations);
             Code::FailedPrecondition
         }
+        Refusal::Denied(_) => Code::PermissionDenied,
         Refusal::Unreachable { after, .. } => {
             details.set_retry_info(Some(after));
             Code::Unavailable

@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
 use prost::Message as _;
-use segue_model::ConnectionId;
+use segue_access::Subject;
+use segue_model::{ConnectionId, Who};
 use segue_proto::{
     timestamp,
     v1::{
         self, CreateExportRequest, CreateExportResponse, DeleteExportRequest, DeleteExportResponse,
-        GetExportRequest, GetExportResponse, ListExportsRequest, ListExportsResponse,
+        DuplicateExportRequest, DuplicateExportResponse, GetExportRequest, GetExportResponse, ListExportsRequest, ListExportsResponse,
         UpdateExportRequest, UpdateExportResponse, export_service_server::ExportService,
         properties::Select,
     },
@@ -15,6 +16,7 @@ use segue_store::write::exports::{Problem, Timing};
 use tonic::{Request, Response, Status};
 
 use super::{
+    caller::caller,
     errors::{invalid, status},
     fields::{self, Problems},
     page::Page,
@@ -22,7 +24,8 @@ use super::{
 };
 use crate::{
     ControlPlane, ExportFields, ExportSchedule, Guards, Mapping, Properties, SavedExport,
-    Violation, exports::CONNECTION_FIELD,
+    Violation,
+    exports::{CONNECTION_FIELD, OWNER_FIELD, check_display_name},
 };
 
 /// [`ExportService`] of a control-plane.
@@ -35,6 +38,7 @@ impl ExportService for Exports {
         &self,
         request: Request<CreateExportRequest>,
     ) -> Result<Response<CreateExportResponse>, Status> {
+        let by = caller(&request)?.clone();
         let CreateExportRequest { export, request_id } = request.into_inner();
         let export = needed(export)?;
         let mut problems = Problems::default();
@@ -44,15 +48,19 @@ impl ExportService for Exports {
             mapping: problems.mapping(export.mapping.unwrap_or_default()),
             guards: guards(export.guards.unwrap_or_default()),
             schedule: problems.export_schedule(SCHEDULE, export.schedule.unwrap_or_default()),
-            connection: connection.unwrap_or(ConnectionId::from_uuid(uuid::Uuid::nil())),
+            connection,
+            disabled: export.disabled,
             display_name: export.display_name,
             list_id: export.list_id,
             segments: export.segments,
         };
         problems.fields(&fields);
+        if export.owner.is_some() {
+            problems.note(OWNER_FIELD, "is whoever makes it; give it to somebody else afterwards");
+        }
         problems.check()?;
         let request_id = Some(request_id.as_str()).filter(|id| !id.is_empty());
-        let made = self.0.create_export(&fields, request_id).await.map_err(status)?;
+        let made = self.0.create_export(&fields, request_id, &by).await.map_err(status)?;
         Ok(Response::new(CreateExportResponse { export: Some(shown(made)) }))
     }
 
@@ -89,12 +97,14 @@ impl ExportService for Exports {
         &self,
         request: Request<UpdateExportRequest>,
     ) -> Result<Response<UpdateExportResponse>, Status> {
+        let by = caller(&request)?.clone();
         let UpdateExportRequest { export, update_mask } = request.into_inner();
         let export = needed(export)?;
         let id = fields::id("export.id", &export.id)?;
         let changes = changes(&export, &update_mask.unwrap_or_default().paths)?;
+        let owner = changes.iter().find_map(Change::owner);
         let apply = |fields: &mut ExportFields| changes.iter().for_each(|change| change.to(fields));
-        let saved = self.0.update_export(id, apply).await.map_err(status)?;
+        let saved = self.0.update_export(id, owner, apply, &by).await.map_err(status)?;
         Ok(Response::new(UpdateExportResponse { export: Some(shown(saved)) }))
     }
 
@@ -102,9 +112,29 @@ impl ExportService for Exports {
         &self,
         request: Request<DeleteExportRequest>,
     ) -> Result<Response<DeleteExportResponse>, Status> {
+        let by = caller(&request)?.clone();
         let id = fields::id("id", &request.into_inner().id)?;
-        self.0.delete_export(id).await.map_err(status)?;
+        self.0.delete_export(id, &by).await.map_err(status)?;
         Ok(Response::new(DeleteExportResponse {}))
+    }
+
+    async fn duplicate_export(
+        &self,
+        request: Request<DuplicateExportRequest>,
+    ) -> Result<Response<DuplicateExportResponse>, Status> {
+        let by = caller(&request)?.clone();
+        let DuplicateExportRequest { id, display_name, request_id } = request.into_inner();
+        let id = fields::id("id", &id)?;
+        let mut problems = Problems::default();
+        problems.take("request_id", fields::request_id(&request_id));
+        let name = Some(display_name).filter(|name| !name.is_empty());
+        if let Some(name) = &name {
+            problems.take("display_name", check_display_name(name));
+        }
+        problems.check()?;
+        let request_id = Some(request_id.as_str()).filter(|id| !id.is_empty());
+        let made = self.0.duplicate_export(id, name, request_id, &by).await.map_err(status)?;
+        Ok(Response::new(DuplicateExportResponse { export: Some(shown(made)) }))
     }
 }
 
@@ -128,13 +158,15 @@ enum Change {
     AllowEmpty(bool),
     MaxProfiles(Option<u64>),
     Schedule(ExportSchedule),
+    Disabled(bool),
+    Owner(Subject),
 }
 
 impl Change {
     fn to(&self, fields: &mut ExportFields) {
         match self {
             Self::DisplayName(name) => fields.display_name.clone_from(name),
-            Self::Connection(id) => fields.connection = *id,
+            Self::Connection(id) => fields.connection = Some(*id),
             Self::ListId(id) => fields.list_id.clone_from(id),
             Self::Segments(segments) => fields.segments.clone_from(segments),
             Self::Mapping(mapping) => fields.mapping.clone_from(mapping),
@@ -147,13 +179,30 @@ impl Change {
             Self::AllowEmpty(allow) => fields.guards.allow_empty = *allow,
             Self::MaxProfiles(most) => fields.guards.max_profiles = *most,
             Self::Schedule(schedule) => fields.schedule.clone_from(schedule),
+            Self::Disabled(disabled) => fields.disabled = *disabled,
+            Self::Owner(_) => {}
+        }
+    }
+
+    fn owner(&self) -> Option<&Subject> {
+        match self {
+            Self::Owner(subject) => Some(subject),
+            _ => None,
         }
     }
 }
 
-/// All that people decide about an export.
-const ALL: [&str; 7] =
-    ["display_name", "connection_id", "list_id", "segments", "mapping", "guards", "schedule"];
+/// All that people decide about an export, but for whose it is.
+const ALL: [&str; 8] = [
+    "display_name",
+    "connection_id",
+    "list_id",
+    "segments",
+    "mapping",
+    "guards",
+    "schedule",
+    "disabled",
+];
 const SCHEDULE: &str = "export.schedule";
 
 fn changes(export: &v1::Export, paths: &[String]) -> Result<Vec<Change>, Status> {
@@ -195,6 +244,17 @@ impl Problems {
             "schedule" => Change::Schedule(
                 self.export_schedule(SCHEDULE, export.schedule.clone().unwrap_or_default()),
             ),
+            "disabled" => Change::Disabled(export.disabled),
+            "owner" | "owner.subject" => {
+                let subject = export.owner.as_ref().map_or("", |owner| owner.subject.as_str());
+                match subject.parse() {
+                    Ok(subject) => Change::Owner(subject),
+                    Err(err) => {
+                        self.note(OWNER_FIELD, format!("is {err}"));
+                        return None;
+                    }
+                }
+            }
             "id" | "created_at" | "updated_at" | "next_run_at" | "schedule_problem" => {
                 self.note("update_mask", format!("{path} is given by the server"));
                 return None;
@@ -263,9 +323,17 @@ fn guards(guards: v1::Guards) -> Guards {
 
 fn shown(export: SavedExport) -> v1::Export {
     // Destructured, here and below, so that a field that is added cannot be forgotten.
-    let SavedExport { id, fields, timing, created, updated } = export;
-    let ExportFields { display_name, connection, list_id, segments, mapping, guards, schedule } =
-        fields;
+    let SavedExport { id, fields, owner, timing, created, updated } = export;
+    let ExportFields {
+        display_name,
+        connection,
+        list_id,
+        segments,
+        mapping,
+        guards,
+        schedule,
+        disabled,
+    } = fields;
     let Timing { next, waiting: _, missed: _, problem } = timing;
     let Mapping { email, attributes, properties, default_country } = mapping;
     let Guards { allow_live_flows, allow_empty, max_profiles } = guards;
@@ -277,7 +345,7 @@ fn shown(export: SavedExport) -> v1::Export {
     v1::Export {
         id: id.to_string(),
         display_name,
-        connection_id: connection.to_string(),
+        connection_id: connection.map(|id| id.to_string()).unwrap_or_default(),
         list_id,
         segments,
         mapping: Some(v1::Mapping {
@@ -300,5 +368,9 @@ fn shown(export: SavedExport) -> v1::Export {
             reason,
             detail,
         }),
+        owner: Some(owner)
+            .filter(|it| !it.subject.is_empty())
+            .map(|Who { subject, name }| v1::Owner { subject, display_name: name }),
+        disabled,
     }
 }

@@ -12,7 +12,7 @@ use segue_proto::{
 use segue_store::write::dead::{DeadJob, DeadSubject, Death};
 use tonic::{Request, Response, Status};
 
-use super::{errors::status, fields, page::Page};
+use super::{caller::caller, errors::status, fields, page::Page};
 use crate::ControlPlane;
 
 /// [`JobService`] of a control-plane.
@@ -45,8 +45,9 @@ impl JobService for Jobs {
         &self,
         request: Request<RequeueDeadJobRequest>,
     ) -> Result<Response<RequeueDeadJobResponse>, Status> {
+        let by = caller(&request)?.clone();
         let id = fields::id("id", &request.into_inner().id)?;
-        let attempt = self.0.requeue_dead_job(id).await.map_err(status)?;
+        let attempt = self.0.requeue_dead_job(id, &by).await.map_err(status)?;
         Ok(Response::new(RequeueDeadJobResponse { attempt }))
     }
 
@@ -54,8 +55,9 @@ impl JobService for Jobs {
         &self,
         request: Request<DropDeadJobRequest>,
     ) -> Result<Response<DropDeadJobResponse>, Status> {
+        let by = caller(&request)?.clone();
         let id = fields::id("id", &request.into_inner().id)?;
-        self.0.drop_dead_job(id).await.map_err(status)?;
+        self.0.drop_dead_job(id, &by).await.map_err(status)?;
         Ok(Response::new(DropDeadJobResponse {}))
     }
 }

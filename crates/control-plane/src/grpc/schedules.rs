@@ -12,7 +12,7 @@ use segue_schedule::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{errors::status, fields::Problems};
+use super::{caller::caller, errors::status, fields::Problems};
 use crate::{ControlPlane, ExportSchedule, Schedule};
 
 /// [`ScheduleService`] of a control-plane.
@@ -37,11 +37,12 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<SetSystemScheduleRequest>,
     ) -> Result<Response<SetSystemScheduleResponse>, Status> {
+        let by = caller(&request)?.clone();
         let mut problems = Problems::default();
         let given = request.into_inner().schedule;
         let schedule = given.and_then(|given| problems.schedule("schedule", given));
         problems.check()?;
-        self.0.set_system_schedule(schedule.as_ref()).await.map_err(status)?;
+        self.0.set_system_schedule(schedule.as_ref(), &by).await.map_err(status)?;
         let schedule = schedule.as_ref().map(shown_schedule);
         Ok(Response::new(SetSystemScheduleResponse { schedule }))
     }
@@ -50,6 +51,7 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<ScheduleExportsRequest>,
     ) -> Result<Response<ScheduleExportsResponse>, Status> {
+        let by = caller(&request)?.clone();
         let ScheduleExportsRequest { export_ids, schedule, keep_own } = request.into_inner();
         let mut problems = Problems::default();
         let mut ids: Vec<ExportId> = Vec::new();
@@ -66,7 +68,8 @@ impl ScheduleService for Schedules {
             ExportSchedule::System
         };
         problems.check()?;
-        let changed = self.0.schedule_exports(&ids, &schedule, keep_own).await.map_err(status)?;
+        let changed = self.0.schedule_exports(&ids, &schedule, keep_own, &by).await;
+        let changed = changed.map_err(status)?;
         let export_ids = changed.iter().map(ToString::to_string).collect();
         Ok(Response::new(ScheduleExportsResponse { export_ids }))
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::args_admin::SharingArgs;
+
 /// Where the services are, and how to show what they say.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
@@ -62,6 +64,8 @@ pub(super) enum Connections {
         /// Who agrees.
         #[arg(long, value_name = "WHO", env = "USER")]
         accepted_by: String,
+        #[command(flatten)]
+        sharing: SharingArgs,
         /// The same request again makes no second connection.
         #[arg(long, value_name = "ID")]
         request_id: Option<String>,
@@ -72,8 +76,30 @@ pub(super) enum Connections {
     List,
     /// Ask Klaviyo whether the key is still good.
     Verify { connection: String },
+    /// Change what is given here and leave the rest.
+    Update {
+        connection: String,
+        #[arg(long, value_name = "NAME")]
+        display_name: Option<String>,
+        /// Use another key of the same account from now on. It comes from KLAVIYO_API_KEY or a file.
+        #[arg(long)]
+        new_key: bool,
+        /// A file that holds the new key.
+        #[arg(long, value_name = "FILE", requires = "new_key")]
+        api_key_file: Option<PathBuf>,
+        #[command(flatten)]
+        sharing: SharingArgs,
+        /// Let administrators only use it from now on.
+        #[arg(long, conflicts_with = "share")]
+        unshare: bool,
+    },
     /// Forget a connection and its key.
-    Delete { connection: String },
+    Delete {
+        connection: String,
+        /// Exports that use it stay, without a connection. Runs are cancelled at once; what Klaviyo has, it keeps.
+        #[arg(long)]
+        detach: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +158,19 @@ pub(super) enum Exports {
         segments: Vec<String>,
         #[command(flatten)]
         schedule: ExportScheduleArgs,
+        /// For whom it runs by its schedule, as `segue tokens whoami` shows them.
+        #[arg(long, value_name = "SUBJECT")]
+        owner: Option<String>,
+    },
+    /// Let it run again.
+    Enable { export: String },
+    /// Do not let it run, neither by itself nor when asked to.
+    Disable { export: String },
+    /// Make another that is the same. It is disabled at first.
+    Duplicate {
+        export: String,
+        #[arg(long, value_name = "NAME")]
+        display_name: Option<String>,
     },
     /// Say when several exports run by themselves.
     Schedule {
@@ -298,7 +337,11 @@ pub(crate) struct RunsArgs {
 pub(super) enum Runs {
     /// Start a run of an export.
     Start {
-        export: String,
+        #[arg(required_unless_present = "all")]
+        export: Option<String>,
+        /// Start a run of each export that runs by a schedule.
+        #[arg(long, conflicts_with_all = ["export", "watch"])]
+        all: bool,
         /// The same request again starts no second run [default: a new one].
         #[arg(long, value_name = "ID")]
         request_id: Option<String>,

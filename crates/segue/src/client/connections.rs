@@ -7,6 +7,7 @@ use segue_proto::v1;
 use super::{
     Servers,
     args::{Connections, ConnectionsArgs},
+    args_admin::SharingArgs,
     asking, explain,
     output::{self, Connection},
     present,
@@ -26,6 +27,7 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
             api_key_file,
             accept_consent,
             accepted_by,
+            sharing,
             request_id,
         } => {
             if !accept_consent {
@@ -42,6 +44,7 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
                 display_name,
                 api_key: key.expose_secret().to_owned(),
                 consent: Some(consent),
+                sharing: Some(sharing_of(sharing)),
                 ..v1::Connection::default()
             };
             let request = v1::CreateConnectionRequest {
@@ -84,13 +87,54 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
                 reply.revision
             ));
         }
-        Connections::Delete { connection: id } => {
-            let request = v1::DeleteConnectionRequest { id: id.clone() };
-            client.delete_connection(asking(request)).await.map_err(explain)?;
+        Connections::Update {
+            connection,
+            display_name,
+            new_key,
+            api_key_file,
+            sharing,
+            unshare,
+        } => {
+            let mut changed = v1::Connection { id: connection, ..v1::Connection::default() };
+            let mut paths = Vec::new();
+            if let Some(name) = display_name {
+                changed.display_name = name;
+                paths.push("display_name".to_owned());
+            }
+            if new_key {
+                key::read(api_key_file.as_deref())?
+                    .expose_secret()
+                    .clone_into(&mut changed.api_key);
+                paths.push("api_key".to_owned());
+            }
+            if sharing.share || unshare {
+                changed.sharing = Some(sharing_of(sharing));
+                paths.push("sharing".to_owned());
+            }
+            if paths.is_empty() {
+                bail!("nothing to change was given");
+            }
+            let request = v1::UpdateConnectionRequest {
+                connection: Some(changed),
+                update_mask: Some(prost_types::FieldMask { paths }),
+            };
+            let reply = client.update_connection(asking(request)).await.map_err(explain)?;
+            show(&servers, reply.into_inner().connection)?;
+        }
+        Connections::Delete { connection: id, detach } => {
+            let request = v1::DeleteConnectionRequest { id: id.clone(), detach };
+            let reply = client.delete_connection(asking(request)).await.map_err(explain)?;
             ui::note(format_args!("{id} is deleted, and its key with it"));
+            for export in reply.into_inner().detached_export_ids {
+                ui::note(format_args!("{export} has no connection any more"));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn sharing_of(args: SharingArgs) -> v1::Sharing {
+    v1::Sharing { contributors: args.share, list_ids: args.only_lists }
 }
 
 fn show(servers: &Servers, connection: Option<v1::Connection>) -> anyhow::Result<()> {

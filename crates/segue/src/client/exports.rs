@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use segue_proto::v1;
+use uuid::Uuid;
 
 use super::{
     Servers,
@@ -50,7 +51,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             show(&servers, reply.into_inner().export)?;
         }
         Exports::List { connection } => list(&servers, connection.unwrap_or_default()).await?,
-        Exports::Update { export: id, display_name, connection, list, segments, schedule } => {
+        Exports::Update { export: id, display_name, connection, list, segments, schedule, owner } => {
             let mut export = v1::Export { id, ..v1::Export::default() };
             let mut paths = Vec::new();
             let mut set = |path: &str, field: &mut String, value: Option<String>| {
@@ -70,16 +71,32 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 export.schedule = Some(schedule);
                 paths.push("schedule".to_owned());
             }
+            if let Some(subject) = owner {
+                export.owner = Some(v1::Owner { subject, ..v1::Owner::default() });
+                paths.push("owner.subject".to_owned());
+            }
             if paths.is_empty() {
                 bail!(
-                    "nothing to change: give --display-name, --connection, --list, --segment or a schedule"
+                    "nothing to change: give --display-name, --connection, --list, --segment, --owner or a schedule"
                 );
             }
-            let request = v1::UpdateExportRequest {
-                export: Some(export),
-                update_mask: Some(prost_types::FieldMask { paths }),
+            update(&servers, export, paths).await?;
+        }
+        Exports::Enable { export: id } => {
+            let export = v1::Export { id, disabled: false, ..v1::Export::default() };
+            update(&servers, export, vec!["disabled".to_owned()]).await?;
+        }
+        Exports::Disable { export: id } => {
+            let export = v1::Export { id, disabled: true, ..v1::Export::default() };
+            update(&servers, export, vec!["disabled".to_owned()]).await?;
+        }
+        Exports::Duplicate { export: id, display_name } => {
+            let request = v1::DuplicateExportRequest {
+                id,
+                display_name: display_name.unwrap_or_default(),
+                request_id: Uuid::now_v7().to_string(),
             };
-            let reply = client.update_export(asking(request)).await.map_err(explain)?;
+            let reply = client.duplicate_export(asking(request)).await.map_err(explain)?;
             show(&servers, reply.into_inner().export)?;
         }
         Exports::Schedule { exports: export_ids, all: _, schedule, keep_own } => {
@@ -102,6 +119,19 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn update(
+    servers: &Servers,
+    export: v1::Export,
+    paths: Vec<String>,
+) -> anyhow::Result<()> {
+    let request = v1::UpdateExportRequest {
+        export: Some(export),
+        update_mask: Some(prost_types::FieldMask { paths }),
+    };
+    let reply = servers.exports().update_export(asking(request)).await.map_err(explain)?;
+    show(servers, reply.into_inner().export)
 }
 
 async fn list(servers: &Servers, connection_id: String) -> anyhow::Result<()> {

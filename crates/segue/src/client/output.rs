@@ -1,5 +1,6 @@
 //! How answers are shown: as a table for people, as JSON with the names of the contract for programs.
 
+mod audit;
 mod connections;
 mod exports;
 mod jobs;
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use segue_proto::v1;
 use serde::Serialize;
 
+pub(super) use audit::{AuditEntry, AuditState, Rotated};
 pub(super) use connections::Connection;
 pub(super) use exports::{Export, Schedule};
 pub(super) use jobs::DeadJob;

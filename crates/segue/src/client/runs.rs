@@ -16,7 +16,8 @@ use crate::ui;
 pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
     let servers = Servers::new(&args.server)?;
     match args.command {
-        Runs::Start { export, request_id, watch } => {
+        Runs::Start { export: None, request_id, .. } => start_all(&servers, request_id).await,
+        Runs::Start { export: Some(export), request_id, watch, .. } => {
             let request = v1::StartRunRequest { export_id: export, request_id: id_of(request_id) };
             let reply = servers.runs().start_run(asking(request)).await.map_err(explain)?;
             begun(&servers, reply.into_inner().run, watch).await
@@ -45,6 +46,27 @@ pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
 /// The id by which a request that comes twice is known again.
 fn id_of(given: Option<String>) -> String {
     given.unwrap_or_else(|| Uuid::now_v7().to_string())
+}
+
+/// Those that could not be started make the command fail, once all were tried.
+async fn start_all(servers: &Servers, request_id: Option<String>) -> anyhow::Result<ExitCode> {
+    let request = v1::StartAllRunsRequest { request_id: id_of(request_id) };
+    let reply = servers.runs().start_all_runs(asking(request)).await.map_err(explain)?;
+    let (mut runs, mut refused) = (Vec::new(), 0);
+    for started in reply.into_inner().runs {
+        match started.run {
+            Some(run) => runs.push(Run::from(run)),
+            None => {
+                ui::note(format_args!("{}: {}", started.export_id, ui::plain(&started.problem)));
+                refused += 1;
+            }
+        }
+    }
+    output::many(servers.output, &runs)?;
+    if refused > 0 {
+        bail!("{refused} exports were not started");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn begun(servers: &Servers, run: Option<v1::Run>, watch: bool) -> anyhow::Result<ExitCode> {

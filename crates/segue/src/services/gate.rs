@@ -10,7 +10,7 @@ use segue_access::{
     rules::rule_of,
     token::{TokenId, TokenText, admit, is_api_token},
 };
-use segue_control_plane::token_record;
+use segue_control_plane::{ControlPlane, token_record};
 use segue_model::Micros;
 use segue_service::{
     config::Config,
@@ -29,15 +29,21 @@ pub(super) struct People {
     store: Reader,
     admin: Option<Token>,
     oidc: Option<Oidc>,
+    /// Whoever remembers people that an identity provider vouches for.
+    memory: Option<Arc<ControlPlane>>,
 }
 
 const SCHEME: &str = "Bearer ";
 
 impl People {
-    pub(super) fn new(config: &Config, store: Reader) -> anyhow::Result<Arc<Self>> {
+    pub(super) fn new(
+        config: &Config,
+        store: Reader,
+        memory: Option<&Arc<ControlPlane>>,
+    ) -> anyhow::Result<Arc<Self>> {
         let admin = config.admin_token_file.get().map(|file| admin_token(file)).transpose()?;
         let oidc = config.oidc_file.get().map(|file| oidc(file)).transpose()?;
-        Ok(Arc::new(Self { store, admin, oidc }))
+        Ok(Arc::new(Self { store, admin, oidc, memory: memory.cloned() }))
     }
 
     async fn who(&self, headers: &HeaderMap) -> Result<Principal, Status> {
@@ -54,16 +60,15 @@ impl People {
         let now = Micros(Timestamp::now().as_microsecond());
         let admitted = if is_api_token(token) {
             let presented = TokenText::parse(token).map_err(|err| status(&err.into()))?;
-            let record = token_record(&self.store, presented.id).await.map_err(|err| {
-                let err: &dyn std::error::Error = &err;
-                tracing::warn!(error = err, "nobody can be let in");
-                Status::unavailable(
-                    "the database that knows the tokens does not answer; ask again later",
-                )
-            })?;
+            let record = token_record(&self.store, presented.id).await;
+            let record = record.map_err(|err| unanswered(&err))?;
             admit(record.as_ref(), &presented, now)
         } else if let Some(oidc) = &self.oidc {
-            oidc.verify(token, now).await.map_err(Denied::from)
+            let who = oidc.verify(token, now).await.map_err(|err| status(&err.into()))?;
+            if let Some(memory) = &self.memory {
+                memory.note_person(&who).await.map_err(|err| unanswered(&err))?;
+            }
+            Ok(who)
         } else {
             Err(Denied::Unknown)
         };
@@ -102,6 +107,11 @@ fn administrator() -> Principal {
         name: "admin_token_file".to_owned(),
         role: Role::Administrator,
     }
+}
+
+fn unanswered(err: &(dyn std::error::Error + 'static)) -> Status {
+    tracing::warn!(error = err, "nobody can be let in");
+    Status::unavailable("the database that knows who may do what does not answer; ask again later")
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

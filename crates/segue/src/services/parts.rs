@@ -1,6 +1,10 @@
 //! What several services are made of.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use segue_control_plane::{ControlPlane, Sealer, Settings, grpc};
@@ -76,10 +80,16 @@ pub(super) async fn rabbit(config: &Config, name: &str) -> anyhow::Result<Rabbit
     Ok(RabbitQueue::connect(settings).await?)
 }
 
-pub(super) fn sealer(file: &Path) -> anyhow::Result<Sealer> {
+/// `old`: of the master key that was there before.
+pub(super) fn sealer(file: &Path, old: Option<&PathBuf>) -> anyhow::Result<Sealer> {
     use secrecy::ExposeSecret as _;
     let key = segue_service::master_key(file)?;
-    Ok(Sealer::new(key.expose_secret()))
+    let sealer = Sealer::new(key.expose_secret());
+    let old = old.map(|file| segue_service::master_key(file)).transpose()?;
+    Ok(match old {
+        Some(old) => sealer.with_old(old.expose_secret()),
+        None => sealer,
+    })
 }
 
 pub(super) fn identity(
@@ -110,13 +120,14 @@ pub(super) async fn people(
     Ok(Server::bind(config.listen)
         .await?
         .tls(identity)
-        .gate(People::new(config, (**control_plane.store()).clone())?)
+        .gate(People::new(config, (**control_plane.store()).clone(), Some(control_plane))?)
         .reflect(segue_proto::DESCRIPTORS)?
         .add(grpc::connection_service(Arc::clone(control_plane)))
         .add(grpc::export_service(Arc::clone(control_plane)))
         .add(grpc::run_service(Arc::clone(control_plane)))
         .add(grpc::schedule_service(Arc::clone(control_plane)))
         .add(grpc::token_service(Arc::clone(control_plane)))
+        .add(grpc::audit_service(Arc::clone(control_plane)))
         .add(grpc::job_service(Arc::clone(control_plane))))
 }
 

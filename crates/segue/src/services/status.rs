@@ -13,7 +13,7 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
     let store = Store::connect_read_only(config.database_url.required()?.expose()).await?;
     parts::check_database(&checks, store.clone());
     let staging = Staging::open_shared(config.staging_dir.required()?.clone())?;
-    let gate = People::new(config, store.clone())?;
+    let gate = People::new(config, store.clone(), None)?;
     let status = Status::new(store, staging, drain.soft.clone());
     let server = Server::bind(config.status_listen)
         .await?

@@ -13,6 +13,7 @@ pub enum Key {
     KlaviyoUrl,
     KlaviyoRevision,
     MasterKeyFile,
+    OldMasterKeyFile,
     WorkerTokenFile,
     AdminTokenFile,
     OidcFile,
@@ -61,7 +62,7 @@ const fn spec(
 }
 
 #[rustfmt::skip]
-pub(crate) const SPECS: [Spec; 33] = [
+pub(crate) const SPECS: [Spec; 34] = [
     spec(Key::Data, "data", "data", "FOLDER", None,
         "Where everything is kept: database, staging, keys"),
     spec(Key::DatabaseUrl, "database_url", "database-url", "URL", None,
@@ -82,6 +83,8 @@ pub(crate) const SPECS: [Spec; 33] = [
         "The revision of Klaviyo's API"),
     spec(Key::MasterKeyFile, "master_key_file", "master-key-file", "FILE", None,
         "Holds the key that seals API keys: `openssl rand -base64 32 > FILE` makes one"),
+    spec(Key::OldMasterKeyFile, "old_master_key_file", "old-master-key-file", "FILE", None,
+        "Holds the key that sealed before that one, until `segue keys rotate` was run"),
     spec(Key::WorkerTokenFile, "worker_token_file", "worker-token-file", "FILE", None,
         "Holds the token by which workers are known: `openssl rand -base64 32 > FILE` makes one"),
     spec(Key::AdminTokenFile, "admin_token_file", "admin-token-file", "FILE", None,

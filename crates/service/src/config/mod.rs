@@ -72,6 +72,7 @@ pub struct Config {
     /// `YYYY-MM-DD`. Not set: what the client was built for.
     pub klaviyo_revision: Setting<String>,
     pub master_key_file: Setting<PathBuf>,
+    pub old_master_key_file: Setting<PathBuf>,
     pub worker_token_file: Setting<PathBuf>,
     pub admin_token_file: Setting<PathBuf>,
     pub oidc_file: Setting<PathBuf>,

@@ -31,8 +31,8 @@ role!(
     Serve, "serve",
     needs [],
     takes [
-        Data, SourceDir, ScratchDir, KlaviyoUrl, KlaviyoRevision, MasterKeyFile, AdminTokenFile, OidcFile, Listen,
-        MetricsListen, TlsCertFile, TlsKeyFile, Slots, BatchProfiles, DedupeMemory, DrainTimeout, Log, LogFormat
+        Data, SourceDir, ScratchDir, KlaviyoUrl, KlaviyoRevision, MasterKeyFile, OldMasterKeyFile, AdminTokenFile, OidcFile,
+        Listen, MetricsListen, TlsCertFile, TlsKeyFile, Slots, BatchProfiles, DedupeMemory, DrainTimeout, Log, LogFormat
     ]
 );
 role!(
@@ -40,7 +40,7 @@ role!(
     ControlPlane, "control-plane",
     needs [DatabaseUrl, AmqpUrl, MasterKeyFile, WorkerTokenFile],
     takes [
-        AmqpPrefix, KlaviyoUrl, KlaviyoRevision, AdminTokenFile, OidcFile, Listen, WorkerListen, MetricsListen,
+        AmqpPrefix, KlaviyoUrl, KlaviyoRevision, OldMasterKeyFile, AdminTokenFile, OidcFile, Listen, WorkerListen, MetricsListen,
         TlsCertFile, TlsKeyFile, WorkerTlsCertFile, WorkerTlsKeyFile, DrainTimeout, Log, LogFormat
     ]
 );

@@ -18,8 +18,9 @@ use crate::config::{
 };
 
 /// Files that only their owner should be able to read.
-const SECRET_FILES: [Key; 6] = [
+const SECRET_FILES: [Key; 7] = [
     Key::MasterKeyFile,
+    Key::OldMasterKeyFile,
     Key::WorkerTokenFile,
     Key::AdminTokenFile,
     Key::TokenFile,
@@ -43,6 +44,7 @@ pub(crate) fn config(settled: Settled) -> Result<Config, ConfigError> {
         klaviyo_url: values.given(Key::KlaviyoUrl, web_url)?,
         klaviyo_revision: values.optional(Key::KlaviyoRevision, revision)?,
         master_key_file: values.optional(Key::MasterKeyFile, file)?,
+        old_master_key_file: values.optional(Key::OldMasterKeyFile, file)?,
         worker_token_file: values.optional(Key::WorkerTokenFile, file)?,
         admin_token_file: values.optional(Key::AdminTokenFile, file)?,
         oidc_file: values.optional(Key::OidcFile, file)?,

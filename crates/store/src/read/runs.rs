@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use segue_model::{ExportId, FailReason, Failure, Micros, RunId, RunState, RunView, Tally};
+use segue_model::{ExportId, FailReason, Failure, Micros, RunId, RunState, RunView, Tally, Who};
 
 use super::numbers::{Numbers, numbers, tallies};
 use crate::{
@@ -13,7 +13,7 @@ macro_rules! run_columns {
     () => {
         "SELECT run_id, state, export_id, cause, fail_reason, fail_detail, connection_id, account_id, \
          list_id, request_id, retry_of, created_us, started_us, first_request_us, last_accepted_us, \
-         ended_us, seq, throttled, due_us, missed FROM runs "
+         ended_us, seq, throttled, due_us, missed, started_by, started_by_name FROM runs "
     };
 }
 
@@ -131,6 +131,7 @@ fn decode(mut row: Row, tallies: &mut HashMap<RunId, Tally>) -> Result<RunView, 
         list_id: row.string()?,
         request_id: row.opt_string()?,
         retry_of: row.opt_parsed()?,
+        started_by: Who::default(),
         created: row.time()?,
         started: row.opt_time()?,
         first_request: row.opt_time()?,
@@ -142,6 +143,7 @@ fn decode(mut row: Row, tallies: &mut HashMap<RunId, Tally>) -> Result<RunView, 
     };
     view.tally.throttled += row.count()?;
     (view.due, view.missed) = (row.opt_time()?, row.count()?);
+    view.started_by = Who { subject: row.string()?, name: row.string()? };
     Ok(view)
 }
 

@@ -1,10 +1,10 @@
 //! Connections: Klaviyo accounts with a name, a sealed key and a recorded consent.
 
-use segue_model::{ConnectionId, Micros};
+use segue_model::{ConnectionId, Micros, RunId};
 
 use crate::{
     StoreError, Tx,
-    sql::{Row, args, text},
+    sql::{Arg, Row, args, text},
 };
 
 /// A connection without its key.
@@ -17,7 +17,16 @@ pub struct Connection {
     /// As Klaviyo told it.
     pub account_name: String,
     pub consent: Consent,
+    pub sharing: Sharing,
     pub created: Micros,
+}
+
+/// Who may use a connection besides administrators.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sharing {
+    pub contributors: bool,
+    /// JSON: the only lists that they may use; none: any.
+    pub only_lists: String,
 }
 
 /// The recorded agreement to send personal data to Klaviyo.
@@ -37,43 +46,77 @@ pub struct SealedKey {
     pub master_key: String,
 }
 
+macro_rules! connection_columns {
+    () => {
+        "connection_id, display_name, account_id, account_name, consent_version, consent_by, \
+         consent_us, for_contributors, only_lists, created_us"
+    };
+}
+pub(crate) use connection_columns;
+
 pub async fn create(
     tx: &mut Tx,
     connection: &Connection,
     key: &SealedKey,
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO connections (connection_id, display_name, account_id, \
-         account_name, consent_version, consent_by, consent_us, created_us, sealed_key, master_key) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-    let Connection { id, display_name, account_id, account_name, consent, created } = connection;
-    let args = args![
-        text(id),
-        display_name.as_str(),
-        account_id.as_str(),
-        account_name.as_str(),
-        consent.text_version.as_str(),
-        consent.accepted_by.as_str(),
-        consent.accepted,
-        *created,
-        key.sealed.as_str(),
-        key.master_key.as_str(),
-    ];
-    tx.execute(SQL, args).await?;
+         account_name, consent_version, consent_by, consent_us, for_contributors, only_lists, \
+         sealed_key, master_key, created_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let mut args = changeable(connection, key);
+    args.push(connection.created.into());
+    tx.execute(SQL, &args).await?;
     Ok(())
 }
 
-/// Locks a connection until the transaction ends, and reads it: until then nobody deletes it.
+/// Writes everything but when it was created.
+pub async fn update(
+    tx: &mut Tx,
+    connection: &Connection,
+    key: &SealedKey,
+) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE connections SET display_name = $2, account_id = $3, \
+         account_name = $4, consent_version = $5, consent_by = $6, consent_us = $7, \
+         for_contributors = $8, only_lists = $9, sealed_key = $10, master_key = $11 \
+         WHERE connection_id = $1";
+    tx.execute(SQL, &changeable(connection, key)).await?;
+    Ok(())
+}
+
+fn changeable(connection: &Connection, key: &SealedKey) -> Vec<Arg> {
+    let Connection { id, display_name, account_id, account_name, consent, sharing, created: _ } =
+        connection;
+    vec![
+        text(id),
+        display_name.as_str().into(),
+        account_id.as_str().into(),
+        account_name.as_str().into(),
+        consent.text_version.as_str().into(),
+        consent.accepted_by.as_str().into(),
+        consent.accepted.into(),
+        sharing.contributors.into(),
+        sharing.only_lists.as_str().into(),
+        key.sealed.as_str().into(),
+        key.master_key.as_str().into(),
+    ]
+}
+
+/// Locks a connection until the transaction ends, and reads it: until then nobody deletes it. `None`: there is
+/// no such connection, or it was removed.
 pub async fn lock(
     tx: &mut Tx,
     id: ConnectionId,
 ) -> Result<Option<(Connection, SealedKey)>, StoreError> {
-    const SQL: &str = "UPDATE connections SET display_name = display_name \
-         WHERE connection_id = $1 RETURNING connection_id, display_name, account_id, account_name, \
-         consent_version, consent_by, consent_us, created_us, sealed_key, master_key";
+    const SQL: &str = concat!(
+        "UPDATE connections SET display_name = display_name \
+         WHERE connection_id = $1 AND removed_us IS NULL RETURNING ",
+        connection_columns!(),
+        ", sealed_key, master_key"
+    );
     tx.row(SQL, args![text(id)]).await?.map(decode_with_key).transpose()
 }
 
-/// The account and the key of a connection; locks nothing.
+/// The account and the key of a connection, also of a removed one; locks nothing.
 pub async fn key(tx: &mut Tx, id: ConnectionId) -> Result<Option<(String, SealedKey)>, StoreError> {
     const SQL: &str =
         "SELECT account_id, sealed_key, master_key FROM connections WHERE connection_id = $1";
@@ -111,10 +154,34 @@ pub async fn users(
     Ok((exports, runs))
 }
 
-/// `false`: there is no such connection.
-pub async fn delete(tx: &mut Tx, id: ConnectionId) -> Result<bool, StoreError> {
-    const SQL: &str = "DELETE FROM connections WHERE connection_id = $1";
-    Ok(tx.execute(SQL, args![text(id)]).await? > 0)
+/// All connections, by id, also removed ones.
+pub async fn all(tx: &mut Tx) -> Result<Vec<ConnectionId>, StoreError> {
+    const SQL: &str = "SELECT connection_id FROM connections ORDER BY connection_id";
+    tx.rows(SQL, &[]).await?.into_iter().map(|mut row| row.parsed()).collect()
+}
+
+/// Nobody can use it from now on but the runs that go on, so that they can be told how they ended.
+pub async fn remove(tx: &mut Tx, id: ConnectionId) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE connections SET removed_us = $2 WHERE connection_id = $1";
+    let now = tx.now();
+    tx.execute(SQL, args![text(id), now]).await?;
+    Ok(())
+}
+
+/// Runs that go on with a removed connection.
+pub async fn runs_of_removed(tx: &mut Tx) -> Result<Vec<RunId>, StoreError> {
+    const SQL: &str = "SELECT r.run_id FROM runs r JOIN connections c \
+         ON c.connection_id = r.connection_id \
+         WHERE r.ended_us IS NULL AND c.removed_us IS NOT NULL ORDER BY r.run_id";
+    tx.rows(SQL, &[]).await?.into_iter().map(|mut row| row.parsed()).collect()
+}
+
+/// Deletes removed connections, with their keys, that no run goes on with.
+pub async fn forget_removed(tx: &mut Tx) -> Result<u64, StoreError> {
+    const SQL: &str = "DELETE FROM connections WHERE removed_us IS NOT NULL AND NOT EXISTS \
+         (SELECT 1 FROM runs r WHERE r.connection_id = connections.connection_id \
+          AND r.ended_us IS NULL)";
+    tx.execute(SQL, &[]).await
 }
 
 pub(crate) fn decode(row: &mut Row) -> Result<Connection, StoreError> {
@@ -128,6 +195,7 @@ pub(crate) fn decode(row: &mut Row) -> Result<Connection, StoreError> {
             accepted_by: row.string()?,
             accepted: row.time()?,
         },
+        sharing: Sharing { contributors: row.flag()?, only_lists: row.string()? },
         created: row.time()?,
     })
 }

@@ -1,6 +1,6 @@
 //! Exports: what is exported where.
 
-use segue_model::{ConnectionId, ExportId, Micros, RunId};
+use segue_model::{ConnectionId, ExportId, Micros, RunId, Who};
 
 use crate::{
     StoreError, Tx,
@@ -11,7 +11,8 @@ use crate::{
 pub struct Export {
     pub id: ExportId,
     pub display_name: String,
-    pub connection: ConnectionId,
+    /// `None`: it has none any more.
+    pub connection: Option<ConnectionId>,
     pub list_id: String,
     /// JSON.
     pub segments: String,
@@ -23,6 +24,9 @@ pub struct Export {
     pub max_profiles: Option<u64>,
     /// JSON.
     pub schedule: String,
+    /// Whom its runs act for.
+    pub owner: Who,
+    pub disabled: bool,
     pub timing: Timing,
     pub created: Micros,
     pub updated: Micros,
@@ -55,7 +59,7 @@ macro_rules! export_columns {
     () => {
         "export_id, display_name, connection_id, list_id, segments, mapping, allow_live_flows, \
          allow_empty, max_profiles, schedule, next_us, waiting_us, missed, problem_us, problem, \
-         problem_detail, created_us, updated_us"
+         problem_detail, owner, owner_name, disabled, created_us, updated_us"
     };
 }
 pub(crate) use export_columns;
@@ -63,8 +67,9 @@ pub(crate) use export_columns;
 pub async fn create(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO exports (export_id, display_name, connection_id, list_id, \
          segments, mapping, allow_live_flows, allow_empty, max_profiles, updated_us, schedule, \
-         next_us, waiting_us, missed, problem_us, problem, problem_detail, created_us) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+         next_us, waiting_us, missed, problem_us, problem, problem_detail, owner, owner_name, \
+         disabled, created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+         $15, $16, $17, $18, $19, $20, $21)";
     let mut args = changeable(export);
     args.push(export.created.into());
     tx.execute(SQL, &args).await?;
@@ -86,7 +91,8 @@ pub async fn update(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE exports SET display_name = $2, connection_id = $3, list_id = $4, \
          segments = $5, mapping = $6, allow_live_flows = $7, allow_empty = $8, max_profiles = $9, \
          updated_us = $10, schedule = $11, next_us = $12, waiting_us = $13, missed = $14, \
-         problem_us = $15, problem = $16, problem_detail = $17 WHERE export_id = $1";
+         problem_us = $15, problem = $16, problem_detail = $17, owner = $18, owner_name = $19, \
+         disabled = $20 WHERE export_id = $1";
     tx.execute(SQL, &changeable(export)).await?;
     Ok(())
 }
@@ -100,7 +106,7 @@ fn changeable(export: &Export) -> Vec<Arg> {
     vec![
         text(export.id),
         export.display_name.as_str().into(),
-        text(export.connection),
+        export.connection.map(|id| id.to_string()).unwrap_or_default().into(),
         export.list_id.as_str().into(),
         export.segments.as_str().into(),
         export.mapping.as_str().into(),
@@ -115,6 +121,9 @@ fn changeable(export: &Export) -> Vec<Arg> {
         due.into(),
         reason.into(),
         detail.into(),
+        export.owner.subject.as_str().into(),
+        export.owner.name.as_str().into(),
+        export.disabled.into(),
     ]
 }
 
@@ -122,6 +131,12 @@ fn changeable(export: &Export) -> Vec<Arg> {
 pub async fn all(tx: &mut Tx) -> Result<Vec<ExportId>, StoreError> {
     const SQL: &str = "SELECT export_id FROM exports ORDER BY export_id";
     tx.rows(SQL, &[]).await?.into_iter().map(|mut row| row.parsed()).collect()
+}
+
+/// The exports of a connection, by id.
+pub async fn of_connection(tx: &mut Tx, id: ConnectionId) -> Result<Vec<ExportId>, StoreError> {
+    const SQL: &str = "SELECT export_id FROM exports WHERE connection_id = $1 ORDER BY export_id";
+    tx.rows(SQL, args![text(id)]).await?.into_iter().map(|mut row| row.parsed()).collect()
 }
 
 /// Exports that are due at `now`, and those that have been due and wait for no run any more: at most `most`.
@@ -150,7 +165,7 @@ pub(crate) fn decode(mut row: Row) -> Result<Export, StoreError> {
     Ok(Export {
         id: row.parsed()?,
         display_name: row.string()?,
-        connection: row.parsed()?,
+        connection: row.parsed_unless_empty()?,
         list_id: row.string()?,
         segments: row.string()?,
         mapping: row.string()?,
@@ -159,6 +174,8 @@ pub(crate) fn decode(mut row: Row) -> Result<Export, StoreError> {
         max_profiles: Some(row.count()?).filter(|most| i64::try_from(*most) != Ok(i64::MAX)),
         schedule: row.string()?,
         timing: decode_timing(&mut row)?,
+        owner: Who { subject: row.string()?, name: row.string()? },
+        disabled: row.flag()?,
         created: row.time()?,
         updated: row.time()?,
     })

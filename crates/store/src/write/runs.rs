@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use segue_model::{
     Cause, ClaimId, ConnectionId, Counts, ExportId, FailReason, JobId, Micros, RunFacts, RunId,
-    RunState, Stop,
+    RunState, Stop, Who,
 };
 
 use crate::{
@@ -47,6 +47,7 @@ pub struct Origin {
     pub retry_of: Option<RunId>,
     /// The trace of what started it: a `traceparent` of W3C Trace Context.
     pub trace: Option<String>,
+    pub started_by: Who,
     /// For which time of its schedule it was started.
     pub due: Option<Micros>,
     /// How many times of its schedule it makes up for, besides that one.
@@ -62,6 +63,7 @@ impl Default for Origin {
             request_id: None,
             retry_of: None,
             trace: None,
+            started_by: Who::default(),
             due: None,
             missed: 0,
         }
@@ -100,12 +102,12 @@ pub async fn create(tx: &mut Tx, new: &NewRun) -> Result<bool, StoreError> {
     const SQL: &str = "INSERT INTO runs (run_id, state, account_id, list_id, plan, hold, \
          max_profiles, allow_empty, confirm_us, deadline_us, splits_left, read_done, parked, \
          profiles, throttled, created_us, resumed_us, frozen, cause, export_id, connection_id, \
-         request_id, retry_of, trace, due_us, missed) \
+         request_id, retry_of, trace, due_us, missed, started_by, started_by_name) \
          VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 0, $11, $11, $12, \
-         $13, $14, $15, $16, $17, $18, $19, $20) \
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
          ON CONFLICT (export_id) WHERE ended_us IS NULL DO NOTHING";
     let now = tx.now();
-    let Origin { cause, export, connection, request_id, retry_of, trace, due, missed } =
+    let Origin { cause, export, connection, request_id, retry_of, trace, started_by, due, missed } =
         &new.origin;
     let args = args![
         text(new.run),
@@ -129,6 +131,8 @@ pub async fn create(tx: &mut Tx, new: &NewRun) -> Result<bool, StoreError> {
         trace.clone(),
         *due,
         *missed,
+        started_by.subject.as_str(),
+        started_by.name.as_str(),
     ];
     Ok(tx.execute(SQL, args).await? > 0)
 }

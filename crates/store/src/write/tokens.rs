@@ -47,6 +47,14 @@ pub async fn any(tx: &mut Tx) -> Result<bool, StoreError> {
     Ok(tx.row(SQL, &[]).await?.is_some())
 }
 
+/// `None`: there is no such token.
+pub async fn find(tx: &mut Tx, id: &str) -> Result<Option<Token>, StoreError> {
+    tx.row(FIND, args![id]).await?.map(decode).transpose()
+}
+
+pub(crate) const FIND: &str = "SELECT token_id, name, role, hash, created_by, created_us, \
+     expires_us, revoked_us FROM tokens WHERE token_id = $1";
+
 /// Takes a token back, once: the first time stays. `None`: there is no such token.
 pub async fn revoke(tx: &mut Tx, id: &str) -> Result<Option<Token>, StoreError> {
     const SQL: &str = "UPDATE tokens SET revoked_us = COALESCE(revoked_us, $2) WHERE token_id = $1 \

@@ -10,7 +10,14 @@ pub(in crate::client) struct Connection {
     account_id: String,
     account_name: String,
     consent: Option<Consent>,
+    sharing: Sharing,
     created_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Sharing {
+    contributors: bool,
+    list_ids: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -32,17 +39,30 @@ impl From<v1::Connection> for Connection {
                 accepted_by: consent.accepted_by,
                 accepted_at: time(consent.accepted_at),
             }),
+            sharing: {
+                let v1::Sharing { contributors, list_ids } = connection.sharing.unwrap_or_default();
+                Sharing { contributors, list_ids }
+            },
             created_at: time(connection.created_at),
         }
     }
 }
 
 impl Shown for Connection {
-    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "ACCOUNT", "CONSENT"];
+    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "ACCOUNT", "CONSENT", "FOR"];
 
     fn cells(&self) -> Vec<String> {
-        let account = format!("{} ({})", self.account_name, self.account_id);
-        let consent = self.consent.as_ref().map(|consent| consent.accepted_by.clone());
-        vec![self.id.clone(), self.display_name.clone(), account, consent.unwrap_or_default()]
+        // Whoever only uses it is not told.
+        let account = match self.account_id.as_str() {
+            "" => "-".to_owned(),
+            id => format!("{} ({id})", self.account_name),
+        };
+        let consent = self.consent.as_ref().map_or("-", |consent| &consent.accepted_by).to_owned();
+        let shared = match &self.sharing {
+            Sharing { contributors: false, .. } => "administrators".to_owned(),
+            Sharing { list_ids, .. } if list_ids.is_empty() => "contributors".to_owned(),
+            Sharing { list_ids, .. } => format!("contributors, {}", list_ids.join(" ")),
+        };
+        vec![self.id.clone(), self.display_name.clone(), account, consent, shared]
     }
 }

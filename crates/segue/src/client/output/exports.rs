@@ -17,8 +17,16 @@ pub(in crate::client) struct Export {
     schedule: String,
     next_run_at: Option<String>,
     schedule_problem: Option<ScheduleProblem>,
+    owner: Option<Owner>,
+    disabled: bool,
     created_at: Option<String>,
     updated_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Owner {
+    subject: String,
+    display_name: String,
 }
 
 #[derive(Serialize)]
@@ -70,6 +78,10 @@ impl From<v1::Export> for Export {
                 reason: problem.reason,
                 detail: problem.detail,
             }),
+            owner: export
+                .owner
+                .map(|v1::Owner { subject, display_name }| Owner { subject, display_name }),
+            disabled: export.disabled,
             created_at: time(export.created_at),
             updated_at: time(export.updated_at),
         }
@@ -96,12 +108,19 @@ impl From<v1::Mapping> for Mapping {
 
 impl Shown for Export {
     const COLUMNS: &'static [&'static str] =
-        &["ID", "NAME", "CONNECTION", "LIST", "SEGMENTS", "SCHEDULE", "NEXT RUN"];
+        &["ID", "NAME", "CONNECTION", "LIST", "SEGMENTS", "OWNER", "SCHEDULE", "NEXT RUN"];
 
     fn cells(&self) -> Vec<String> {
         let Self { id, display_name, connection_id, list_id, schedule, .. } = self;
-        let mut cells = vec![id.clone(), display_name.clone(), connection_id.clone()];
-        cells.extend([list_id.clone(), self.segments.join(" "), schedule.clone()]);
+        let connection = match connection_id.as_str() {
+            "" => "no connection",
+            id => id,
+        };
+        let mut cells = vec![id.clone(), display_name.clone(), connection.to_owned()];
+        let owner = self.owner.as_ref().map_or("-", |owner| &owner.display_name);
+        let schedule = if self.disabled { "disabled" } else { schedule };
+        cells.extend([list_id.clone(), self.segments.join(" ")]);
+        cells.extend([owner.to_owned(), schedule.to_owned()]);
         cells.push(match (&self.next_run_at, &self.schedule_problem) {
             (next, Some(problem)) => {
                 let next = next.as_deref().unwrap_or("-");

@@ -27,6 +27,8 @@ pub(in crate::client) struct Run {
     seq: u64,
     due_at: Option<String>,
     missed: u64,
+    started_by: String,
+    started_by_name: String,
 }
 
 #[derive(Serialize)]
@@ -115,6 +117,8 @@ impl From<v1::Run> for Run {
             seq: run.seq,
             due_at: time(run.due_at),
             missed: run.missed,
+            started_by: run.started_by,
+            started_by_name: run.started_by_name,
         }
     }
 }
@@ -144,6 +148,7 @@ impl Shown for Run {
         "ID",
         "STATE",
         "TRIGGER",
+        "BY",
         "ROWS",
         "DELIVERED",
         "REJECTED",
@@ -163,6 +168,8 @@ impl Shown for Run {
             counts.undelivered,
         ];
         let mut cells = vec![self.id.clone(), self.state.clone(), self.trigger.clone()];
+        let by = if self.started_by.is_empty() { "-" } else { &self.started_by_name };
+        cells.push(by.to_owned());
         cells.extend(numbers.map(ui::grouped));
         cells.push(self.created_at.clone().unwrap_or_default());
         let failure = self.failure.as_ref();

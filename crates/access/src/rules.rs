@@ -128,9 +128,8 @@ mod tests {
         for (method, _) in RULES.iter().filter(|(method, _)| method.starts_with("segue.")) {
             let (_, verb) = method.split_once('/').unwrap();
             let reads = ["Get", "List", "Watch", "Preview"].iter().any(|it| verb.starts_with(it));
-            let shows_more =
-                ["Connection", "Audit"].iter().any(|it| method.contains(it))
-                    || ["ListRejects", "ListTokens"].contains(&verb);
+            let shows_more = ["Connection", "Audit"].iter().any(|it| method.contains(it))
+                || ["ListRejects", "ListTokens"].contains(&verb);
             assert_eq!(open_to_viewers(method), reads && !shows_more, "{method}");
         }
     }

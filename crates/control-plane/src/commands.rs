@@ -104,9 +104,12 @@ impl ControlPlane {
                 };
                 (self.start_export(&start).await.map(|view| Obeyed::Started(view.run)), None)
             }
-            Command::Cancel { run, .. } => {
-                (self.cancel(*run, &Principal::segue(Part::Queue)).await.map(|view| Obeyed::Cancelled(view.run)), Some(*run))
-            }
+            Command::Cancel { run, .. } => (
+                self.cancel(*run, &Principal::segue(Part::Queue))
+                    .await
+                    .map(|view| Obeyed::Cancelled(view.run)),
+                Some(*run),
+            ),
         };
         match done {
             Err(Error::Refused(refusal)) if is_final(&refusal) => {

@@ -61,10 +61,7 @@ pub(crate) struct Told<'a> {
     key: &'a str,
 }
 
-pub(crate) fn told<'a>(
-    connection: &'a Connection,
-    key: &'a SealedKey,
-) -> Result<Told<'a>, Error> {
+pub(crate) fn told<'a>(connection: &'a Connection, key: &'a SealedKey) -> Result<Told<'a>, Error> {
     let Connection { display_name, account_id, consent, .. } = connection;
     Ok(Told {
         display_name,
@@ -236,7 +233,8 @@ impl ControlPlane {
             }
         }
         if rotated.resealed > 0 {
-            let detail = json!({ "after": { "master_key": sealer.id(), "keys": rotated.resealed } });
+            let detail =
+                json!({ "after": { "master_key": sealer.id(), "keys": rotated.resealed } });
             note(&mut tx, by, Action::KeysRotate, "", &detail).await?;
         }
         tx.commit().await?;

@@ -14,8 +14,8 @@ use segue_store::{
         runs,
     },
 };
-use tokio_util::sync::CancellationToken;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{

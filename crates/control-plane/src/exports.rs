@@ -228,11 +228,7 @@ pub(crate) async fn refuse_second_run(tx: &mut Tx, export: ExportId) -> Result<(
 }
 
 /// The connection of an export is there, and `by` may use it for the export's list.
-async fn need_connection(
-    tx: &mut Tx,
-    fields: &ExportFields,
-    by: &Principal,
-) -> Result<(), Error> {
+async fn need_connection(tx: &mut Tx, fields: &ExportFields, by: &Principal) -> Result<(), Error> {
     let invalid = |words: String| Err(Refusal::invalid(CONNECTION_FIELD, words).into());
     let Some(id) = fields.connection else { return invalid("is missing".to_owned()) };
     match connections::lock(tx, id).await? {

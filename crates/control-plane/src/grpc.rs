@@ -16,10 +16,10 @@ mod worker;
 use std::sync::Arc;
 
 use segue_proto::v1::{
-    audit_service_server::AuditServiceServer, connection_service_server::ConnectionServiceServer, export_service_server::ExportServiceServer,
-    job_service_server::JobServiceServer, run_service_server::RunServiceServer,
-    schedule_service_server::ScheduleServiceServer, token_service_server::TokenServiceServer,
-    worker_service_server::WorkerServiceServer,
+    audit_service_server::AuditServiceServer, connection_service_server::ConnectionServiceServer,
+    export_service_server::ExportServiceServer, job_service_server::JobServiceServer,
+    run_service_server::RunServiceServer, schedule_service_server::ScheduleServiceServer,
+    token_service_server::TokenServiceServer, worker_service_server::WorkerServiceServer,
 };
 
 pub use audit::Audit;

@@ -37,10 +37,7 @@ impl Sharing {
     }
 
     pub(crate) fn to_row(&self) -> Result<connections::Sharing, Error> {
-        Ok(connections::Sharing {
-            contributors: self.contributors,
-            only_lists: text(&self.lists)?,
-        })
+        Ok(connections::Sharing { contributors: self.contributors, only_lists: text(&self.lists)? })
     }
 }
 
@@ -101,8 +98,7 @@ pub(crate) async fn owner(
         return Ok(Ok(Principal::segue(segue_access::Part::Schedule)));
     }
     let damaged = |what: String| StoreError::Inconsistent { what };
-    let subject: Subject =
-        subject.parse().map_err(|err| damaged(format!("an owner is {err}")))?;
+    let subject: Subject = subject.parse().map_err(|err| damaged(format!("an owner is {err}")))?;
     let role = match &subject {
         Subject::Segue(_) => Ok(Role::Administrator),
         // That of `admin_token_file`, which has no row.

@@ -17,7 +17,7 @@ use crate::{
     ControlPlane, Error, Refusal, SavedExport, Thing,
     audit::{Action, note},
     exports::{lock_export, refuse_second_run, text, who},
-    rights::{may_use, owner},
+    rights::{may_manage, may_use, may_use_id, owner},
 };
 
 /// Whoever an export runs for may not do that any more.
@@ -107,6 +107,8 @@ impl ControlPlane {
             Some(_) => &acting(&mut tx, &export).await?,
             None => by,
         };
+        // Before anything is told of how it stands.
+        may_manage(&mut tx, by, &export).await?;
         refuse_disabled(&export)?;
         let run: RunId = Id::from_uuid(Uuid::now_v7());
         if let Some(made) = note_request(&mut tx, request_id, run, &content).await? {
@@ -142,7 +144,8 @@ impl ControlPlane {
             )
         };
         self.write_run(&mut tx, &new).await?;
-        let detail = json!({ "export": export.id, "trigger": cause.name(), "request_id": request_id });
+        let detail =
+            json!({ "export": export.id, "trigger": cause.name(), "request_id": request_id });
         note(&mut tx, by, Action::RunStart, run, &detail).await?;
         kill_points::at("control_plane.start");
         tx.commit().await?;
@@ -188,6 +191,8 @@ impl ControlPlane {
             let words = format!("the export {export} of {of} was deleted");
             return Err(Refusal::blocked("EXPORT_DELETED", export, words).into());
         };
+        let connection = ended.connection.or(export.fields.connection);
+        may_use_id(&mut tx, by, connection, &ended.list_id).await?;
         let run: RunId = Id::from_uuid(Uuid::now_v7());
         if let Some(made) = note_request(&mut tx, request_id, run, &content).await? {
             return run_of(request_id, made, &content);
@@ -197,7 +202,6 @@ impl ControlPlane {
         // So that nobody decides meanwhile that its batches are not needed any more.
         runs::lock(&mut tx, of).await?;
         let left = self.retryable(&mut tx, of, &ended).await?;
-        let connection = ended.connection.or(export.fields.connection);
         let mut then = export.clone();
         then.fields.connection = connection;
         then.fields.list_id.clone_from(&ended.list_id);
@@ -216,8 +220,7 @@ impl ControlPlane {
         let plan = retry_plan(of, &ended, &left)?;
         let new = self.new_run(run, account_id, ended.list_id, plan, origin);
         self.write_run(&mut tx, &new).await?;
-        let detail =
-            json!({ "export": export.id, "trigger": Cause::Retry.name(), "retry_of": of, "request_id": request_id });
+        let detail = json!({ "export": export.id, "trigger": Cause::Retry.name(), "retry_of": of, "request_id": request_id });
         note(&mut tx, by, Action::RunStart, run, &detail).await?;
         tx.commit().await?;
         tracing::info!(run.id = %run, retry.of = %of, batches = left.len(), "retry started");

@@ -90,7 +90,8 @@ impl ControlPlane {
         let mut tx = self.store.begin().await?;
         let row = tokens::revoke(&mut tx, &id.to_string()).await?;
         let row = row.ok_or_else(|| Refusal::no_such(Thing::Token, id))?;
-        note(&mut tx, by, Action::TokenRevoke, id, &json!({ "before": { "name": row.name } })).await?;
+        note(&mut tx, by, Action::TokenRevoke, id, &json!({ "before": { "name": row.name } }))
+            .await?;
         tx.commit().await?;
         tracing::info!(token.id = %id, by = ?by.subject, "token revoked");
         Ok(KeptToken::from_row(row)?)

@@ -148,7 +148,7 @@ async fn keys_are_in_no_log_no_error_no_answer_and_not_in_the_database() {
     sim.set_faults(Faults { revoked_keys, ..Faults::default() });
     let verify = v1::VerifyConnectionRequest { id: made.id.clone() };
     said.push(format!("{:?}", connections.verify_connection(verify).await));
-    let delete = v1::DeleteConnectionRequest { id: made.id.clone() };
+    let delete = v1::DeleteConnectionRequest { id: made.id.clone(), detach: false };
     said.push(format!("{:?}", connections.delete_connection(delete).await));
     said.push(format!("{cp:?}"));
     let row = read_admin::connection(cp.store(), made.id.parse().unwrap()).await.unwrap().unwrap();

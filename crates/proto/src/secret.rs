@@ -23,8 +23,16 @@ impl Drop for v1::Credentials {
 
 impl fmt::Debug for v1::Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, display_name, api_key, account_id, account_name, consent, created_at, sharing } =
-            self;
+        let Self {
+            id,
+            display_name,
+            api_key,
+            account_id,
+            account_name,
+            consent,
+            created_at,
+            sharing,
+        } = self;
         f.debug_struct("Connection")
             .field("id", id)
             .field("display_name", display_name)

@@ -10,7 +10,8 @@ use segue_service::config::{self, ConfigArgs};
 
 use crate::{
     client::{
-        AuditArgs, ConnectionsArgs, ExportsArgs, JobsArgs, KeysArgs, RunsArgs, ScheduleArgs, TokensArgs,
+        AuditArgs, ConnectionsArgs, ExportsArgs, JobsArgs, KeysArgs, RunsArgs, ScheduleArgs,
+        TokensArgs,
     },
     sample::SampleArgs,
     simulator::SimulatorArgs,

@@ -16,11 +16,10 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use segue_proto::v1::{
-    audit_service_client::AuditServiceClient,
-    connection_service_client::ConnectionServiceClient, export_service_client::ExportServiceClient,
-    job_service_client::JobServiceClient, run_service_client::RunServiceClient,
-    schedule_service_client::ScheduleServiceClient, status_service_client::StatusServiceClient,
-    token_service_client::TokenServiceClient,
+    audit_service_client::AuditServiceClient, connection_service_client::ConnectionServiceClient,
+    export_service_client::ExportServiceClient, job_service_client::JobServiceClient,
+    run_service_client::RunServiceClient, schedule_service_client::ScheduleServiceClient,
+    status_service_client::StatusServiceClient, token_service_client::TokenServiceClient,
 };
 use tonic::{
     Code, Status,

@@ -93,7 +93,13 @@ pub async fn tokens(store: &Reader, after: &str, most: u32) -> Result<Vec<Token>
 
 /// `None`: nobody was seen who is that.
 pub async fn person(store: &Reader, subject: &str) -> Result<Option<Person>, StoreError> {
-    store.read(people::FIND, args![subject]).await?.into_iter().next().map(people::decode).transpose()
+    store
+        .read(people::FIND, args![subject])
+        .await?
+        .into_iter()
+        .next()
+        .map(people::decode)
+        .transpose()
 }
 
 /// At most `most` entries of the audit record before `before`, the newest first; `object`: only what was done
@@ -115,11 +121,8 @@ pub async fn audit(
 
 /// At most `most` entries of the audit record behind `after`, the oldest first.
 pub async fn audit_from(store: &Reader, after: u64, most: u32) -> Result<Vec<Entry>, StoreError> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        audit_columns!(),
-        " FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2"
-    );
+    const SQL: &str =
+        concat!("SELECT ", audit_columns!(), " FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2");
     let rows = store.read(SQL, args![after, most]).await?;
     rows.into_iter().map(audit::decode).collect()
 }

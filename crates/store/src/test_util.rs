@@ -100,6 +100,13 @@ impl TestDatabase {
     }
 }
 
+/// Does what other hands may do to a database.
+pub async fn meddle(store: &Store, statement: &'static str) {
+    let mut tx = store.begin().await.unwrap();
+    tx.execute(statement, &[]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let Place::Schema(schema) = &self.place else { return };

@@ -18,13 +18,18 @@ const ROLES: [&str; 3] = ["viewer", "contributor", "administrator"];
 
 /// What whoever reads the contract would expect: the least role for each method.
 const NEEDS: &[(&str, &str)] = &[
+    ("AuditService/ListAuditEntries", "administrator"),
+    ("AuditService/VerifyAudit", "administrator"),
     ("ConnectionService/CreateConnection", "administrator"),
     ("ConnectionService/DeleteConnection", "administrator"),
     ("ConnectionService/GetConnection", "contributor"),
     ("ConnectionService/ListConnections", "contributor"),
+    ("ConnectionService/RotateKeys", "administrator"),
+    ("ConnectionService/UpdateConnection", "administrator"),
     ("ConnectionService/VerifyConnection", "administrator"),
     ("ExportService/CreateExport", "contributor"),
     ("ExportService/DeleteExport", "contributor"),
+    ("ExportService/DuplicateExport", "contributor"),
     ("ExportService/GetExport", "viewer"),
     ("ExportService/ListExports", "viewer"),
     ("ExportService/UpdateExport", "contributor"),
@@ -33,6 +38,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("JobService/RequeueDeadJob", "administrator"),
     ("RunService/CancelRun", "contributor"),
     ("RunService/RetryRun", "contributor"),
+    ("RunService/StartAllRuns", "contributor"),
     ("RunService/StartRun", "contributor"),
     ("ScheduleService/GetSystemSchedule", "viewer"),
     ("ScheduleService/PreviewSchedule", "viewer"),
@@ -201,21 +207,98 @@ fn first_start_leaves_a_token_for_its_owner_only_and_the_command_line_finds_it()
     assert_eq!(stranger.ask_at_last(&["tokens", "whoami"]), known);
 }
 
-#[test]
-fn contributor_runs_an_export_and_cannot_touch_the_connection() {
-    let sim = Sim::free();
-    let services = Services::together(&sim);
+/// Somebody with a token of that role, by the command line.
+fn somebody(services: &Services, role: &str) -> Client {
+    let file = services.source().join(role);
+    fs::write(&file, &tokens(services)[role]).unwrap();
+    services.client("pk_sim").with_token(&file)
+}
+
+#[track_caller]
+fn done(client: &Client, arguments: &[&str]) -> String {
+    let (code, stdout, stderr) = client.ask_for(arguments);
+    assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
+    stdout
+}
+
+#[track_caller]
+fn refused(client: &Client, arguments: &[&str], words: &str) {
+    let (code, _, stderr) = client.ask_for(arguments);
+    assert_eq!(code, Some(1), "{arguments:?}");
+    assert!(stderr.contains(words), "{arguments:?}: {stderr}");
+}
+
+/// What each may do with a connection and the exports on it, from its making to its end.
+fn connection_lives_and_dies(services: &Services, sim: &Sim) {
     People::good(10).write(&services.source().join("people.csv"));
     let export = services.export("people.csv");
-    let file = services.source().join("token");
-    fs::write(&file, &tokens(&services)["contributor"]).unwrap();
-    let contributor = services.client("pk_sim").with_token(&file);
-    let (code, _, stderr) = contributor.ask_for(&["runs", "start", &export, "--watch"]);
+    let contributor = somebody(services, "contributor");
+    let administrator = services.client("pk_sim").with_token(&services.admin_token());
+    let connection = services.ask(&["exports", "get", &export])["connection_id"].clone();
+    let connection = connection.as_str().unwrap();
+    refused(&contributor, &["runs", "start", &export], "is not shared with you");
+    assert_eq!(contributor.ask_at_last(&["connections", "list"]), serde_json::json!([]));
+
+    done(&administrator, &["connections", "update", connection, "--share", "--only-list", LIST]);
+    let seen = contributor.ask_at_last(&["connections", "list"]);
+    assert_eq!((&seen[0]["id"], &seen[0]["account_id"]), (&connection.into(), &"".into()));
+    refused(&contributor, &["exports", "update", &export, "--list", "OTHER1"], "for other lists");
+    refused(&contributor, &["connections", "delete", connection], "needs the role administrator");
+    done(&contributor, &["exports", "disable", &export]);
+    refused(&contributor, &["runs", "start", &export], "is disabled");
+    done(&contributor, &["exports", "enable", &export]);
+    done(&contributor, &["runs", "start", &export, "--watch"]);
+    assert_eq!(sim.members(LIST).len(), 10);
+    let copy = contributor.ask_at_last(&["exports", "duplicate", &export]);
+    let whoami = contributor.ask_at_last(&["tokens", "whoami"]);
+    assert_eq!((&copy["owner"]["subject"], &copy["disabled"]), (&whoami["subject"], &true.into()));
+
+    refused(&administrator, &["connections", "delete", connection], "uses the connection");
+    done(&administrator, &["connections", "delete", connection, "--detach"]);
+    refused(&administrator, &["runs", "start", &export], "has no connection");
+    done(&administrator, &["audit", "verify"]);
+    let entries = administrator.ask_at_last(&["audit", "list", "--object", &export]);
+    let actions = entries.as_array().unwrap().iter().map(|it| it["action"].as_str().unwrap());
+    let expected =
+        ["export.detach", "export.update", "export.update", "export.create"];
+    assert_eq!(actions.collect::<Vec<_>>(), expected);
+    assert_eq!(entries[1]["subject"], whoami["subject"]);
+    assert!(!entries.to_string().contains("pk_sim"), "a key is in the audit record");
+}
+
+#[test]
+fn connection_lives_and_dies_in_one_process() {
+    let sim = Sim::free();
+    connection_lives_and_dies(&Services::together(&sim), &sim);
+}
+
+#[test]
+fn connection_lives_and_dies_over_several_services() {
+    let sim = Sim::free();
+    connection_lives_and_dies(&Services::apart(&sim, SHAPE), &sim);
+}
+
+#[test]
+fn keys_outlive_their_master_key_once_they_are_sealed_anew() {
+    let sim = Sim::free();
+    let mut services = Services::together(&sim);
+    People::good(10).write(&services.source().join("people.csv"));
+    let export = services.export("people.csv");
+    let (old, new) = (services.data().join("master-key"), services.source().join("new-key"));
+    fs::write(&new, "11".repeat(32)).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+    let both = [
+        ("SEGUE_MASTER_KEY_FILE", new.to_str().unwrap()),
+        ("SEGUE_OLD_MASTER_KEY_FILE", old.to_str().unwrap()),
+    ];
+    services.restart_with("serve", &both);
+    services.await_ready();
+    let rotated = services.ask(&["keys", "rotate"]);
+    assert_eq!((&rotated["resealed"], &rotated["current"]), (&1.into(), &0.into()));
+    services.restart_with("serve", &both[..1]);
+    services.await_ready();
+    fs::remove_file(&old).unwrap();
+    let (code, _, stderr) = services.ask_for(&["runs", "start", &export, "--watch"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(sim.members(LIST).len(), 10);
-    let connections = contributor.ask_at_last(&["connections", "list"]);
-    let connection = connections[0]["id"].as_str().unwrap();
-    let (code, _, stderr) = contributor.ask_for(&["connections", "delete", connection]);
-    assert_eq!(code, Some(1));
-    assert!(stderr.contains("needs the role administrator"), "{stderr}");
 }

@@ -48,8 +48,9 @@ impl AuditService for Audit {
             let found = self.0.audit(behind.map(seq), object, most).await.map_err(status)?;
             Ok(found.into_iter().map(shown).collect())
         };
-        let (entries, next_page_token) =
-            page.read(read, |it: &v1::AuditEntry| place(it.seq), v1::AuditEntry::encoded_len).await?;
+        let (entries, next_page_token) = page
+            .read(read, |it: &v1::AuditEntry| place(it.seq), v1::AuditEntry::encoded_len)
+            .await?;
         Ok(Response::new(ListAuditEntriesResponse { entries, next_page_token }))
     }
 

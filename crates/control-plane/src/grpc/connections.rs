@@ -24,8 +24,8 @@ use super::{
     page::Page,
 };
 use crate::{
-    Connection, ConnectionChange, Consent, ControlPlane, NewConnection, Rotated, Sharing, Violation,
-    connections::KEY_FIELD, exports::check_display_name,
+    Connection, ConnectionChange, Consent, ControlPlane, NewConnection, Rotated, Sharing,
+    Violation, connections::KEY_FIELD, exports::check_display_name,
 };
 
 /// [`ConnectionService`] of a control-plane.

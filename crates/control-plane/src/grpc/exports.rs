@@ -7,9 +7,9 @@ use segue_proto::{
     timestamp,
     v1::{
         self, CreateExportRequest, CreateExportResponse, DeleteExportRequest, DeleteExportResponse,
-        DuplicateExportRequest, DuplicateExportResponse, GetExportRequest, GetExportResponse, ListExportsRequest, ListExportsResponse,
-        UpdateExportRequest, UpdateExportResponse, export_service_server::ExportService,
-        properties::Select,
+        DuplicateExportRequest, DuplicateExportResponse, GetExportRequest, GetExportResponse,
+        ListExportsRequest, ListExportsResponse, UpdateExportRequest, UpdateExportResponse,
+        export_service_server::ExportService, properties::Select,
     },
 };
 use segue_store::write::exports::{Problem, Timing};

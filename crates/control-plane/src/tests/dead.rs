@@ -1,5 +1,6 @@
 //! Jobs whose messages died: what happens by itself, and what people can do.
 
+use segue_access::{Principal, Role};
 use segue_model::{DeadJobId, FailReason};
 use segue_queue::{DeadJob, DeadJobs, Death, MemoryQueue, Queue, QueueError};
 use segue_store::{on_both_engines, test_util::Engine, write::dead};
@@ -7,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BatchNo, Duration, Id, Job, JobKind, RunId, RunState, SECOND, UndeliveredReason, Uuid, Verdict,
-    World,
+    World, admin::tester,
 };
 use crate::{Error, Refusal};
 
@@ -22,6 +23,10 @@ on_both_engines!(
     nothing_can_be_done_for_a_job_that_is_over_but_to_forget_it,
     message_that_nobody_can_read_is_listed_without_anything_that_it_says,
 );
+
+fn by() -> Principal {
+    tester(Role::Administrator)
+}
 
 /// One dead job, then none.
 struct Grave(std::sync::Mutex<Option<DeadJob>>);
@@ -178,7 +183,7 @@ async fn requeued_job_is_announced_at_once_and_with_new_patience(engine: Engine)
     let (run, _, id) = world.with_a_dead_upload().await;
     world.clock.advance(Duration::from_mins(61));
     let again = world.announced().await.remove(0);
-    let first = world.cp.requeue_dead_job(id).await.unwrap();
+    let first = world.cp.requeue_dead_job(id, &by()).await.unwrap();
     assert_eq!(first, again.attempt + 1);
     assert_eq!(world.dead().await, []);
     let requeued = world.announced().await.remove(0);
@@ -187,7 +192,7 @@ async fn requeued_job_is_announced_at_once_and_with_new_patience(engine: Engine)
     // It has failed for more than an hour, but not since somebody wanted it again.
     world.dies(&requeued).await;
     assert_eq!(world.state(run).await, RunState::Running);
-    is_missing(world.cp.requeue_dead_job(id).await);
+    is_missing(world.cp.requeue_dead_job(id, &by()).await);
     assert_ne!(world.one_dead().await.id, id);
 }
 
@@ -199,9 +204,9 @@ async fn dropped_batch_is_undelivered_and_the_run_ends_without_it(engine: Engine
     world.dies(&job).await;
     let dead = world.one_dead().await;
     let dropped = dead.subject.unwrap().batch.unwrap();
-    world.cp.drop_dead_job(dead.id).await.unwrap();
+    world.cp.drop_dead_job(dead.id, &by()).await.unwrap();
     assert_eq!(world.dead().await, []);
-    is_missing(world.cp.drop_dead_job(dead.id).await);
+    is_missing(world.cp.drop_dead_job(dead.id, &by()).await);
     let counts = world.counts(run).await;
     assert_eq!((counts.delivered, counts.undelivered), (0, 20));
     world.clock.advance(Duration::from_mins(1));
@@ -222,7 +227,7 @@ async fn run_whose_reading_is_dropped_fails_and_says_so(engine: Engine) {
     assert_eq!(world.state(run).await, RunState::Queued);
     let dead = world.one_dead().await;
     assert_eq!(dead.subject.as_ref().unwrap().batch, None);
-    world.cp.drop_dead_job(dead.id).await.unwrap();
+    world.cp.drop_dead_job(dead.id, &by()).await.unwrap();
     let report = world.report(run).await;
     assert_eq!(report.state, RunState::Failed);
     assert_eq!(report.failure.unwrap().0, FailReason::JobDropped);
@@ -241,8 +246,8 @@ async fn job_that_confirms_is_requeued_and_never_dropped(engine: Engine) {
     world.dies(&job).await;
     let dead = world.one_dead().await;
     assert_eq!(dead.subject.unwrap().run, None);
-    assert_eq!(obstacle(world.cp.drop_dead_job(dead.id).await), "CONFIRM_JOB");
-    world.cp.requeue_dead_job(dead.id).await.unwrap();
+    assert_eq!(obstacle(world.cp.drop_dead_job(dead.id, &by()).await), "CONFIRM_JOB");
+    world.cp.requeue_dead_job(dead.id, &by()).await.unwrap();
     world.confirm(run, batch, "k1", 0, 0).await;
     assert_eq!(world.state(run).await, RunState::CompletedWithRejects);
 }
@@ -253,9 +258,9 @@ async fn nothing_can_be_done_for_a_job_that_is_over_but_to_forget_it(engine: Eng
     world.cp.cancel_run(run).await.unwrap();
     assert_eq!(world.state(run).await, RunState::Cancelled);
     assert_eq!(world.one_dead().await.subject.unwrap().next, None);
-    assert_eq!(obstacle(world.cp.requeue_dead_job(id).await), "JOB_OVER");
+    assert_eq!(obstacle(world.cp.requeue_dead_job(id, &by()).await), "JOB_OVER");
     assert_eq!(world.report(run).await.undelivered, [("not_sent".to_owned(), 10)].into());
-    world.cp.drop_dead_job(id).await.unwrap();
+    world.cp.drop_dead_job(id, &by()).await.unwrap();
     assert_eq!(world.dead().await, []);
     assert_eq!(world.report(run).await.undelivered, [("not_sent".to_owned(), 10)].into());
 }
@@ -272,8 +277,8 @@ async fn message_that_nobody_can_read_is_listed_without_anything_that_it_says(en
     let seen: Vec<_> = dead.iter().map(|it| (it.death.sha256.as_str(), it.deaths)).collect();
     assert_eq!(seen, [("aa", 2), ("bb", 1), ("cc", 1)]);
     assert!(dead.iter().all(|it| it.subject.is_none() && it.death.bytes == 7));
-    assert_eq!(obstacle(world.cp.requeue_dead_job(dead[0].id).await), "NO_JOB");
-    world.cp.drop_dead_job(dead[0].id).await.unwrap();
+    assert_eq!(obstacle(world.cp.requeue_dead_job(dead[0].id, &by()).await), "NO_JOB");
+    world.cp.drop_dead_job(dead[0].id, &by()).await.unwrap();
     assert_eq!(world.dead().await.len(), 2);
 }
 

@@ -51,7 +51,15 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             show(&servers, reply.into_inner().export)?;
         }
         Exports::List { connection } => list(&servers, connection.unwrap_or_default()).await?,
-        Exports::Update { export: id, display_name, connection, list, segments, schedule, owner } => {
+        Exports::Update {
+            export: id,
+            display_name,
+            connection,
+            list,
+            segments,
+            schedule,
+            owner,
+        } => {
             let mut export = v1::Export { id, ..v1::Export::default() };
             let mut paths = Vec::new();
             let mut set = |path: &str, field: &mut String, value: Option<String>| {
@@ -121,11 +129,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn update(
-    servers: &Servers,
-    export: v1::Export,
-    paths: Vec<String>,
-) -> anyhow::Result<()> {
+async fn update(servers: &Servers, export: v1::Export, paths: Vec<String>) -> anyhow::Result<()> {
     let request = v1::UpdateExportRequest {
         export: Some(export),
         update_mask: Some(prost_types::FieldMask { paths }),

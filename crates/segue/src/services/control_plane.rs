@@ -20,7 +20,8 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
     parts::check_database(&checks, (*store).clone());
     let queue = parts::rabbit(config, "segue-control-plane").await?;
     parts::check_broker(&checks, &queue);
-    let sealer = parts::sealer(config.master_key_file.required()?, config.old_master_key_file.get())?;
+    let sealer =
+        parts::sealer(config.master_key_file.required()?, config.old_master_key_file.get())?;
     let klaviyo = parts::klaviyo(config)?;
     let control_plane = ControlPlane::for_services(store, sealer, klaviyo, parts::settings());
     let people = parts::people(config, &control_plane).await?;

@@ -27,7 +27,8 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
     let store = Store::open(&folder.database(), Arc::new(SystemClock::start())).await?;
     parts::check_database(&checks, (*store).clone());
     let staging = Staging::open(folder.path().to_owned(), 0)?;
-    let sealer = parts::sealer(&master_key(config, folder.path())?, config.old_master_key_file.get())?;
+    let sealer =
+        parts::sealer(&master_key(config, folder.path())?, config.old_master_key_file.get())?;
     let klaviyo = parts::klaviyo(config)?;
     let control_plane =
         ControlPlane::for_services(store.clone(), sealer, klaviyo.clone(), parts::settings());

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use segue_model::{BatchNo, Cause, ClaimId, Endpoint, FailReason, Id, PermitId, RunState};
+use segue_model::{BatchNo, Cause, ClaimId, Endpoint, FailReason, Id, PermitId, RunState, Who};
 use segue_proto::{timestamp, v1};
 use segue_store::{
     test_util::Engine,
@@ -30,6 +30,7 @@ async fn run_is_told_with_all_its_numbers(engine: Engine) {
         request_id: Some("monday".to_owned()),
         retry_of: Some(run_id(3)),
         trace: None,
+        started_by: Who { subject: "token:7".to_owned(), name: "Nightly".to_owned() },
         due: Some(START),
         missed: 2,
     };
@@ -89,6 +90,8 @@ async fn run_is_told_with_all_its_numbers(engine: Engine) {
         seq: 0,
         due_at: Some(timestamp(START)),
         missed: 2,
+        started_by: "token:7".to_owned(),
+        started_by_name: "Nightly".to_owned(),
     };
     assert_eq!(told, expected);
 }

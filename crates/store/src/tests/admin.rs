@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use segue_model::{BatchNo, Cause, ConnectionId, ExportId, Id, Micros, RunId, RunState};
+use segue_model::{BatchNo, Cause, ConnectionId, ExportId, Id, Micros, RunId, RunState, Who};
 use uuid::Uuid;
 
 use super::{accepted, new_run, run_id, staged};
@@ -11,7 +11,7 @@ use crate::{
     test_util::{Engine, TestDatabase},
     write::{
         batches::{self, BatchState},
-        connections::{self, Connection, Consent, SealedKey},
+        connections::{self, Connection, Consent, SealedKey, Sharing},
         exports::{self, Export, Problem, Timing},
         requests::{self, Made, RequestKind},
         retries,
@@ -90,6 +90,7 @@ fn connection(n: u128) -> Connection {
             accepted_by: "somebody".to_owned(),
             accepted: Micros(NOW.0 - 1),
         },
+        sharing: Sharing { contributors: n % 2 == 0, only_lists: r#"["L"]"#.to_owned() },
         created: NOW,
     }
 }
@@ -102,7 +103,7 @@ fn export(n: u128, connection: u128) -> Export {
     Export {
         id: export_id(n),
         display_name: format!("Export {n}"),
-        connection: connection_id(connection),
+        connection: Some(connection_id(connection)),
         list_id: "XyZ789".to_owned(),
         segments: r#"["a.csv"]"#.to_owned(),
         mapping: "{}".to_owned(),
@@ -110,6 +111,8 @@ fn export(n: u128, connection: u128) -> Export {
         allow_empty: false,
         max_profiles: None,
         schedule: r#""system""#.to_owned(),
+        owner: Who { subject: "token:1".to_owned(), name: "One".to_owned() },
+        disabled: false,
         timing: Timing::default(),
         created: NOW,
         updated: NOW,
@@ -124,6 +127,7 @@ fn of_export(run: u128, export: u128) -> NewRun {
         request_id: Some("r".to_owned()),
         retry_of: None,
         trace: None,
+        started_by: Who { subject: "token:1".to_owned(), name: "One".to_owned() },
         due: Some(Micros(NOW.0 - 2)),
         missed: 3,
     };
@@ -142,9 +146,28 @@ async fn connection_comes_back_as_it_was_written(engine: Engine) {
     tx.commit().await.unwrap();
     let read = read_admin::connection(&world.store, connection_id(1)).await.unwrap();
     assert_eq!(read, both);
+    let changed = Connection {
+        display_name: "Other".to_owned(),
+        account_id: "Other".to_owned(),
+        account_name: "Another".to_owned(),
+        consent: Consent {
+            text_version: "2".to_owned(),
+            accepted_by: "somebody else".to_owned(),
+            accepted: NOW,
+        },
+        sharing: Sharing { contributors: true, only_lists: "[]".to_owned() },
+        ..connection(1)
+    };
+    let other_key = SealedKey { sealed: "b3RoZXI=".to_owned(), master_key: "22".to_owned() };
     let mut tx = world.tx().await;
-    assert!(connections::delete(&mut tx, connection_id(1)).await.unwrap());
-    assert!(!connections::delete(&mut tx, connection_id(1)).await.unwrap());
+    connections::update(&mut tx, &changed, &other_key).await.unwrap();
+    let both = Some((changed, other_key));
+    assert_eq!(connections::lock(&mut tx, connection_id(1)).await.unwrap(), both);
+    connections::remove(&mut tx, connection_id(1)).await.unwrap();
+    assert_eq!(connections::lock(&mut tx, connection_id(1)).await.unwrap(), None);
+    // Runs that go on still need it.
+    assert!(connections::key(&mut tx, connection_id(1)).await.unwrap().is_some());
+    assert_eq!(connections::forget_removed(&mut tx).await.unwrap(), 1);
     assert!(connections::key(&mut tx, connection_id(1)).await.unwrap().is_none());
 }
 
@@ -155,7 +178,7 @@ async fn export_comes_back_as_it_was_written_and_changed(engine: Engine) {
     assert_eq!(exports::lock(&mut tx, export_id(1)).await.unwrap(), Some(export(1, 1)));
     let changed = Export {
         display_name: "Other".to_owned(),
-        connection: connection_id(2),
+        connection: None,
         list_id: "Other1".to_owned(),
         segments: "[]".to_owned(),
         mapping: r#"{"email":"x"}"#.to_owned(),
@@ -163,6 +186,8 @@ async fn export_comes_back_as_it_was_written_and_changed(engine: Engine) {
         allow_empty: true,
         max_profiles: Some(7),
         schedule: r#""off""#.to_owned(),
+        owner: Who::default(),
+        disabled: true,
         timing: Timing {
             next: Some(Micros(NOW.0 + 1)),
             waiting: Some(Micros(NOW.0 + 2)),
@@ -197,12 +222,15 @@ async fn pages_are_in_the_order_of_ids(engine: Engine) {
     tx.commit().await.unwrap();
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = read_admin::connections(&world.store, after, 4).await.unwrap();
+        let page = read_admin::connections(&world.store, after, false, 4).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         seen.extend(page.into_iter().map(|it| it.id));
     }
     assert_eq!(seen, ids.map(connection_id));
+    let shared = read_admin::connections(&world.store, None, true, 10).await.unwrap();
+    let shared: Vec<_> = shared.into_iter().map(|it| it.id).collect();
+    assert_eq!(shared, [0xa, 0x10, 0xa0].map(connection_id));
     let page = |after, connection| read_admin::exports(&world.store, after, connection, 3);
     let first: Vec<_> = page(None, None).await.unwrap().into_iter().map(|it| it.id).collect();
     assert_eq!(first, [0x9, 0xa, 0x10].map(export_id));

@@ -22,7 +22,7 @@ async fn get(world: &World, id: &str) -> Result<v1::Connection, Status> {
 }
 
 async fn delete(world: &World, id: &str) -> Result<(), Status> {
-    let request = v1::DeleteConnectionRequest { id: id.to_owned() };
+    let request = v1::DeleteConnectionRequest { id: id.to_owned(), detach: false };
     world.connections().delete_connection(request).await.map(|_| ())
 }
 

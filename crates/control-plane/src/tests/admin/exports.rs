@@ -1,8 +1,9 @@
 use prost_types::FieldMask;
+use segue_access::Role;
 use segue_proto::v1::{self, export_schedule::Mode, properties::Select};
 use tonic::{Code, Status};
 
-use super::{World, connection, export, field_names, fields, missing, obstacles};
+use super::{World, connection, export, field_names, fields, missing, obstacles, tester};
 
 async fn get(world: &World, id: &str) -> Result<v1::Export, Status> {
     let request = v1::GetExportRequest { id: id.to_owned() };
@@ -59,7 +60,11 @@ async fn export_comes_back_as_it_was_given() {
     let saved = world.create_export(given.clone(), "").await.unwrap();
     let (id, created_at, updated_at) = (saved.id.clone(), saved.created_at, saved.updated_at);
     assert!(created_at.is_some() && updated_at == created_at);
-    assert_eq!(saved, v1::Export { id, created_at, updated_at, ..given });
+    let owner = Some(v1::Owner {
+        subject: tester(Role::Administrator).subject.to_string(),
+        display_name: "Tester".to_owned(),
+    });
+    assert_eq!(saved, v1::Export { id, created_at, updated_at, owner, ..given });
     assert_eq!(get(&world, &saved.id).await.unwrap(), saved);
 }
 
@@ -185,7 +190,9 @@ async fn only_what_the_mask_names_changes() {
     let all = v1::Export { connection_id: saved.connection_id.clone(), ..wish };
     let changed = update(&world, all.clone(), &["*"]).await.unwrap();
     let (created_at, updated_at) = (saved.created_at, changed.updated_at);
-    assert_eq!(changed, v1::Export { created_at, updated_at, ..all });
+    // All that people decide about it, but for whose it is.
+    let owner = saved.owner.clone();
+    assert_eq!(changed, v1::Export { created_at, updated_at, owner, ..all });
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What people and programs ask the control-plane, over gRPC on a real port, with Klaviyo simulated.
 
+mod audit;
 mod commands;
 mod connections;
 mod dead;
@@ -7,6 +8,7 @@ mod exports;
 mod races;
 mod recover;
 mod retries;
+mod rights;
 mod runs;
 mod schedules;
 mod tokens;
@@ -82,7 +84,7 @@ impl World {
         let database = TestDatabase::new(engine).await;
         let clock = ManualClock::at(Micros(1_790_000_000_000_000));
         let store = database.store(clock.clone()).await;
-        let cp = control_plane(store, &sim, &MASTER_KEY);
+        let cp = control_plane(store, &sim, Sealer::new(&MASTER_KEY));
         let channel = serve(Arc::clone(&cp)).await;
         Self { clock, cp, sim, channel, database }
     }
@@ -90,11 +92,15 @@ impl World {
     /// Another control-plane on the same database. SQLite belongs to one process, so there it has the same
     /// store.
     async fn another(&self, master_key: &[u8; 32]) -> Arc<ControlPlane> {
+        self.another_with(Sealer::new(master_key)).await
+    }
+
+    async fn another_with(&self, sealer: Sealer) -> Arc<ControlPlane> {
         let store = match self.database.schema() {
             Some(_) => self.database.store(self.clock.clone()).await,
             None => self.cp.store().clone(),
         };
-        control_plane(store, &self.sim, master_key)
+        control_plane(store, &self.sim, sealer)
     }
 
     fn connections(&self) -> ConnectionServiceClient<Channel> {
@@ -162,16 +168,25 @@ impl World {
     }
 }
 
-fn control_plane(store: Store, sim: &Simulator, master_key: &[u8; 32]) -> Arc<ControlPlane> {
+fn control_plane(store: Store, sim: &Simulator, sealer: Sealer) -> Arc<ControlPlane> {
     let klaviyo = Client::new(&Config::for_base_url(sim.url().parse().unwrap())).unwrap();
-    ControlPlane::for_services(store, Sealer::new(master_key), klaviyo, Settings::of_services())
+    ControlPlane::for_services(store, sealer, klaviyo, Settings::of_services())
 }
 
 async fn serve(cp: Arc<ControlPlane>) -> Channel {
+    serve_as(cp, tester(Role::Administrator)).await
+}
+
+/// As whoever stands at the door of a real listener does, but everybody is this one.
+async fn serve_as(cp: Arc<ControlPlane>, who: Principal) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = Server::builder()
-        .layer(InterceptorLayer::new(let_in))
+        .layer(InterceptorLayer::new(move |mut request: Request<()>| {
+            request.extensions_mut().insert(who.clone());
+            Ok(request)
+        }))
+        .add_service(grpc::audit_service(Arc::clone(&cp)))
         .add_service(grpc::token_service(Arc::clone(&cp)))
         .add_service(grpc::connection_service(Arc::clone(&cp)))
         .add_service(grpc::export_service(Arc::clone(&cp)))
@@ -183,13 +198,11 @@ async fn serve(cp: Arc<ControlPlane>) -> Channel {
     Channel::from_shared(url).unwrap().connect().await.unwrap()
 }
 
-/// As whoever stands at the door of a real listener does, but everybody is an administrator.
-#[expect(clippy::unnecessary_wraps, reason = "the form of an interceptor")]
-fn let_in(mut request: Request<()>) -> Result<Request<()>, Status> {
-    let subject = Subject::Token(TokenId::from_uuid(Uuid::from_u128(1)));
-    let name = "Tester".to_owned();
-    request.extensions_mut().insert(Principal { subject, name, role: Role::Administrator });
-    Ok(request)
+/// Whoever has the token of `admin_token_file`, or a token that nobody has made.
+pub(super) fn tester(role: Role) -> Principal {
+    let id = if role == Role::Administrator { 0 } else { 1 };
+    let subject = Subject::Token(TokenId::from_uuid(Uuid::from_u128(id)));
+    Principal { subject, name: "Tester".to_owned(), role }
 }
 
 fn connection(key: &str) -> v1::Connection {

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use segue_access::Role;
 use segue_model::Cause;
 use segue_store::{read_admin, test_util::Engine};
 use tonic::Code;
 
-use super::{World, connection, export};
+use super::{World, connection, export, tester};
 use crate::{ControlPlane, Error, Refusal, Start};
 
 segue_store::on_both_engines! {
@@ -38,6 +39,7 @@ async fn start_many(
                 export: export.parse().unwrap(),
                 request_id: request_id(n),
                 cause: Cause::OnDemand,
+                by: tester(Role::Administrator),
                 trace: None,
             };
             tokio::spawn(async move { cp.start_export(&start).await })
@@ -97,7 +99,7 @@ async fn the_same_request_makes_one_connection_and_one_export(engine: Engine) {
     };
     assert_eq!(made.len(), 1);
     let id = made.into_iter().next().unwrap();
-    let all = read_admin::connections(world.cp.store(), None, 10).await.unwrap();
+    let all = read_admin::connections(world.cp.store(), None, false, 10).await.unwrap();
     assert_eq!(all.len(), 1);
     let exports = (0..20).map(|_| world.create_export(export(&id), "once"));
     let made: BTreeSet<_> =
@@ -114,10 +116,12 @@ async fn export_and_deletion_of_its_connection_exclude_each_other(engine: Engine
         let made = world.connection().await;
         let [_, other] = both(&world).await;
         let id = made.id.parse().unwrap();
-        let delete = tokio::spawn(async move { other.delete_connection(id).await });
+        let delete =
+            async move { other.delete_connection(id, false, &tester(Role::Administrator)).await };
+        let delete = tokio::spawn(delete);
         let created = world.create_export(export(&made.id), "").await;
         match (delete.await.unwrap(), created) {
-            (Ok(()), Err(err)) => assert_eq!(err.code(), Code::InvalidArgument),
+            (Ok(_), Err(err)) => assert_eq!(err.code(), Code::InvalidArgument),
             (Err(Error::Refused(Refusal::Blocked(_))), Ok(_)) => {}
             other => panic!("{other:?}"),
         }
@@ -131,7 +135,8 @@ async fn start_and_deletion_of_its_export_exclude_each_other(engine: Engine) {
         let saved = world.create_export(export(&connection.id), "").await.unwrap();
         let [_, other] = both(&world).await;
         let id = saved.id.parse().unwrap();
-        let delete = tokio::spawn(async move { other.delete_export(id).await });
+        let delete = async move { other.delete_export(id, &tester(Role::Administrator)).await };
+        let delete = tokio::spawn(delete);
         let started = world.start(&saved.id, &format!("r{n}")).await;
         match (delete.await.unwrap(), started) {
             (Ok(()), Err(err)) => assert_eq!(err.code(), Code::NotFound),

@@ -131,6 +131,7 @@ async fn run_that_could_not_be_sent_does_not_begin() {
         export: export.id.parse().unwrap(),
         request_id: "1".to_owned(),
         cause: segue_model::Cause::OnDemand,
+        by: super::tester(segue_access::Role::Administrator),
         trace: None,
     };
     let other = world.another(&[1; 32]).await;
@@ -138,7 +139,7 @@ async fn run_that_could_not_be_sent_does_not_begin() {
     assert!(err.contains("master key"), "{err}");
     // Nobody can do this over gRPC while the export is there.
     let mut tx = world.cp.store().begin().await.unwrap();
-    assert!(connections::delete(&mut tx, export.connection_id.parse().unwrap()).await.unwrap());
+    connections::remove(&mut tx, export.connection_id.parse().unwrap()).await.unwrap();
     tx.commit().await.unwrap();
     let gone = ("CONNECTION_DELETED".to_owned(), export.connection_id.clone());
     assert_eq!(obstacles(world.start(&export.id, "1").await), [gone]);

@@ -43,6 +43,11 @@ fn own(schedule: v1::Schedule) -> v1::ExportSchedule {
     v1::ExportSchedule { mode: Mode::Own.into(), own: Some(schedule) }
 }
 
+pub(super) fn hourly() -> v1::ExportSchedule {
+    let recurrence = Some(Recurrence::Cron("0 * * * *".to_owned()));
+    own(v1::Schedule { recurrence, time_zone: "UTC".to_owned() })
+}
+
 fn plain(mode: Mode) -> v1::ExportSchedule {
     v1::ExportSchedule { mode: mode.into(), own: None }
 }
@@ -57,25 +62,29 @@ impl World {
         self.schedules().set_system_schedule(request).await.map(|_| ())
     }
 
-    async fn scheduled(&self, connection: &str, schedule: v1::ExportSchedule) -> v1::Export {
+    pub(super) async fn scheduled(
+        &self,
+        connection: &str,
+        schedule: v1::ExportSchedule,
+    ) -> v1::Export {
         let export = v1::Export { schedule: Some(schedule), ..export(connection) };
         self.create_export(export, "").await.unwrap()
     }
 
-    async fn shown(&self, id: &str) -> v1::Export {
+    pub(super) async fn shown(&self, id: &str) -> v1::Export {
         let request = v1::GetExportRequest { id: id.to_owned() };
         self.exports().get_export(request).await.unwrap().into_inner().export.unwrap()
     }
 
     /// All runs, oldest first, after the schedules were looked at.
-    async fn swept(&self) -> Vec<v1::Run> {
+    pub(super) async fn swept(&self) -> Vec<v1::Run> {
         self.cp.sweep_schedules().await.unwrap();
         let query = read::RunsQuery { most: 100, ..read::RunsQuery::default() };
         let runs = read::runs(self.cp.store(), &query).await.unwrap();
         runs.into_iter().rev().map(v1::Run::from).collect()
     }
 
-    async fn end(&self, run: &v1::Run) {
+    pub(super) async fn end(&self, run: &v1::Run) {
         self.cancel(&run.id).await.unwrap();
     }
 }

@@ -76,7 +76,7 @@ async fn tokens_are_listed_page_by_page_without_what_proves_them() {
     for name in ["a", "b", "c"] {
         let reply = world.create_token(token(name, v1::Role::Viewer)).await.unwrap();
         let token = reply.token.clone().unwrap();
-        assert_eq!(token.created_by, "token:0000000000000000000001");
+        assert_eq!(token.created_by, "token:0000000000000000000000");
         let rest = reply.secret.strip_prefix(&format!("segue_{}_", token.id));
         assert!(rest.is_some_and(|secret| secret.len() > 40), "it is no token");
         made.push(token);
@@ -109,7 +109,7 @@ async fn what_is_wrong_with_a_token_is_named() {
 async fn caller_is_told_who_they_are() {
     let world = World::new().await;
     let caller = world.tokens().get_caller(v1::GetCallerRequest {}).await.unwrap().into_inner();
-    assert_eq!(caller.subject, "token:0000000000000000000001");
+    assert_eq!(caller.subject, "token:0000000000000000000000");
     assert_eq!((caller.display_name.as_str(), caller.role()), ("Tester", v1::Role::Administrator));
 }
 

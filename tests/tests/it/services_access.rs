@@ -259,8 +259,7 @@ fn connection_lives_and_dies(services: &Services, sim: &Sim) {
     done(&administrator, &["audit", "verify"]);
     let entries = administrator.ask_at_last(&["audit", "list", "--object", &export]);
     let actions = entries.as_array().unwrap().iter().map(|it| it["action"].as_str().unwrap());
-    let expected =
-        ["export.detach", "export.update", "export.update", "export.create"];
+    let expected = ["export.detach", "export.update", "export.update", "export.create"];
     assert_eq!(actions.collect::<Vec<_>>(), expected);
     assert_eq!(entries[1]["subject"], whoami["subject"]);
     assert!(!entries.to_string().contains("pk_sim"), "a key is in the audit record");

@@ -205,6 +205,12 @@ codes! {
         RevisionRetired = "revision_retired", "Update Segue, or set a revision that Klaviyo still serves.";
         /// The connection of the export was deleted.
         ConnectionDeleted = "connection_deleted", "Give the export another connection.";
+        /// The export lost its connection.
+        NoConnection = "no_connection", "Give the export another connection.";
+        /// The export is disabled.
+        ExportDisabled = "export_disabled", "Enable it with segue exports enable.";
+        /// The export runs for somebody who may not run it any more.
+        OwnerLost = "owner_lost", "Let an administrator give it to somebody else with segue exports update --owner.";
         /// The key of the connection cannot be opened with this master key.
         KeyUnreadable = "key_unreadable", "Start the control-plane with the master key that sealed it, or give the connection its key again.";
         /// The run is of the command line, which keeps nothing to be sent again.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::{Clock, Schema, Store, address::Address};
+use crate::{Clock, Schema, Store, StoreError, address::Address};
 
 /// Which engine a case runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,10 +101,10 @@ impl TestDatabase {
 }
 
 /// Does what other hands may do to a database.
-pub async fn meddle(store: &Store, statement: &'static str) {
-    let mut tx = store.begin().await.unwrap();
-    tx.execute(statement, &[]).await.unwrap();
-    tx.commit().await.unwrap();
+pub async fn meddle(store: &Store, statement: &'static str) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    tx.execute(statement, &[]).await?;
+    tx.commit().await
 }
 
 impl Drop for TestDatabase {

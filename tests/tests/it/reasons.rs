@@ -167,6 +167,13 @@ const REFUSAL: &[Met] = &[
     Met("used_by_run", CONNECTIONS, "connection_in_use_is_not_deleted"),
     Met("revision_retired", CONNECTIONS, "revision_that_is_retired_is_nothing_that_a_key_can_help"),
     Met("connection_deleted", RUNS, "run_that_could_not_be_sent_does_not_begin"),
+    Met(
+        "no_connection",
+        RIGHTS,
+        "connection_that_is_removed_stops_its_runs_and_leaves_its_exports",
+    ),
+    Met("export_disabled", RIGHTS, "disabled_export_runs_neither_by_itself_nor_when_asked_to"),
+    Met("owner_lost", RIGHTS, "scheduled_run_acts_for_the_owner_and_stops_when_they_may_no_more"),
     Met("key_unreadable", COMMANDS, "key_of_another_master_key_starts_nothing"),
     Met("not_of_an_export", RETRIES, "retry_needs_the_export"),
     Met("export_deleted", RETRIES, "retry_needs_the_export"),
@@ -183,6 +190,7 @@ const REFUSAL: &[Met] = &[
 const COMMANDS: &str = "crates/control-plane/src/tests/admin/commands.rs";
 const CONNECTIONS: &str = "crates/control-plane/src/tests/admin/connections.rs";
 const RETRIES: &str = "crates/control-plane/src/tests/admin/retries.rs";
+const RIGHTS: &str = "crates/control-plane/src/tests/admin/rights.rs";
 const RUNS: &str = "crates/control-plane/src/tests/admin/runs.rs";
 const NOT_OBEYED: &str = "what_cannot_be_obeyed_is_answered_with_the_id_of_its_request";
 const RETIRED: &str = "revision_that_klaviyo_retires_fails_the_run_and_keeps_keys_out";
@@ -280,8 +288,8 @@ fn control_plane_refuses_with_no_code_that_has_no_words() {
     used.extend(answers.split('"').skip(1).step_by(2).map(str::to_ascii_lowercase));
     used.insert("malformed".to_owned());
     // What nobody meets: a mapping is checked when its export is saved, a command that can be obeyed later
-    // waits, and an obstacle is never without a name.
-    for never in ["invalid", "unreachable", "blocked"] {
+    // waits, an obstacle is never without a name, and a command acts for Segue itself, which may everything.
+    for never in ["invalid", "unreachable", "blocked", "denied"] {
         assert!(used.remove(never), "{never} is no code any more: forget it here");
     }
     assert!(used.remove("no_such_{thing}"));

@@ -283,7 +283,9 @@ fn keys_outlive_their_master_key_once_they_are_sealed_anew() {
     let mut services = Services::together(&sim);
     People::good(10).write(&services.source().join("people.csv"));
     let export = services.export("people.csv");
-    let (old, new) = (services.data().join("master-key"), services.source().join("new-key"));
+    let folder = services.data();
+    let folder = folder.parent().unwrap();
+    let (old, new) = (folder.join("master-key"), folder.join("new-key"));
     fs::write(&new, "11".repeat(32)).unwrap();
     fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
     let both = [

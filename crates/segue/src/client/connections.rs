@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use segue_proto::v1;
 
 use super::{
@@ -88,38 +88,17 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
             ));
         }
         Connections::Update {
-            connection,
+            connection: id,
             display_name,
             new_key,
             api_key_file,
             sharing,
             unshare,
         } => {
-            let mut changed = v1::Connection { id: connection, ..v1::Connection::default() };
-            let mut paths = Vec::new();
-            if let Some(name) = display_name {
-                changed.display_name = name;
-                paths.push("display_name".to_owned());
-            }
-            if new_key {
-                key::read(api_key_file.as_deref())?
-                    .expose_secret()
-                    .clone_into(&mut changed.api_key);
-                paths.push("api_key".to_owned());
-            }
-            if sharing.share || unshare {
-                changed.sharing = Some(sharing_of(sharing));
-                paths.push("sharing".to_owned());
-            }
-            if paths.is_empty() {
-                bail!("nothing to change was given");
-            }
-            let request = v1::UpdateConnectionRequest {
-                connection: Some(changed),
-                update_mask: Some(prost_types::FieldMask { paths }),
-            };
-            let reply = client.update_connection(asking(request)).await.map_err(explain)?;
-            show(&servers, reply.into_inner().connection)?;
+            let key = new_key.then(|| key::read(api_key_file.as_deref())).transpose()?;
+            let sharing = (sharing.share || unshare).then(|| sharing_of(sharing));
+            let changed = update(&servers, id, display_name, key, sharing).await?;
+            show(&servers, changed)?;
         }
         Connections::Delete { connection: id, detach } => {
             let request = v1::DeleteConnectionRequest { id: id.clone(), detach };
@@ -131,6 +110,36 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Changes what is given.
+async fn update(
+    servers: &Servers,
+    id: String,
+    display_name: Option<String>,
+    key: Option<SecretString>,
+    sharing: Option<v1::Sharing>,
+) -> anyhow::Result<Option<v1::Connection>> {
+    let given = [
+        ("display_name", display_name.is_some()),
+        ("api_key", key.is_some()),
+        ("sharing", sharing.is_some()),
+    ];
+    let paths: Vec<String> =
+        given.iter().filter(|(_, given)| *given).map(|(path, _)| (*path).to_owned()).collect();
+    if paths.is_empty() {
+        bail!("nothing to change: give --display-name, --new-key, --share or --unshare");
+    }
+    let api_key = key.map(|key| key.expose_secret().to_owned()).unwrap_or_default();
+    let display_name = display_name.unwrap_or_default();
+    let changed =
+        v1::Connection { id, display_name, api_key, sharing, ..v1::Connection::default() };
+    let request = v1::UpdateConnectionRequest {
+        connection: Some(changed),
+        update_mask: Some(prost_types::FieldMask { paths }),
+    };
+    let reply = servers.connections().update_connection(asking(request)).await.map_err(explain)?;
+    Ok(reply.into_inner().connection)
 }
 
 fn sharing_of(args: SharingArgs) -> v1::Sharing {

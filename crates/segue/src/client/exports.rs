@@ -38,10 +38,8 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 schedule: export_schedule_of(schedule)?,
                 ..v1::Export::default()
             };
-            let request = v1::CreateExportRequest {
-                export: Some(export),
-                request_id: request_id.unwrap_or_default(),
-            };
+            let request_id = request_id.unwrap_or_default();
+            let request = v1::CreateExportRequest { export: Some(export), request_id };
             let reply = client.create_export(asking(request)).await.map_err(explain)?;
             show(&servers, reply.into_inner().export)?;
         }
@@ -90,22 +88,10 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             }
             update(&servers, export, paths).await?;
         }
-        Exports::Enable { export: id } => {
-            let export = v1::Export { id, disabled: false, ..v1::Export::default() };
-            update(&servers, export, vec!["disabled".to_owned()]).await?;
-        }
-        Exports::Disable { export: id } => {
-            let export = v1::Export { id, disabled: true, ..v1::Export::default() };
-            update(&servers, export, vec!["disabled".to_owned()]).await?;
-        }
-        Exports::Duplicate { export: id, display_name } => {
-            let request = v1::DuplicateExportRequest {
-                id,
-                display_name: display_name.unwrap_or_default(),
-                request_id: Uuid::now_v7().to_string(),
-            };
-            let reply = client.duplicate_export(asking(request)).await.map_err(explain)?;
-            show(&servers, reply.into_inner().export)?;
+        Exports::Enable { export } => disable(&servers, export, false).await?,
+        Exports::Disable { export } => disable(&servers, export, true).await?,
+        Exports::Duplicate { export, display_name } => {
+            duplicate(&servers, export, display_name.unwrap_or_default()).await?;
         }
         Exports::Schedule { exports: export_ids, all: _, schedule, keep_own } => {
             let Some(schedule) = export_schedule_of(schedule)? else {
@@ -127,6 +113,18 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn disable(servers: &Servers, id: String, disabled: bool) -> anyhow::Result<()> {
+    let export = v1::Export { id, disabled, ..v1::Export::default() };
+    update(servers, export, vec!["disabled".to_owned()]).await
+}
+
+async fn duplicate(servers: &Servers, id: String, display_name: String) -> anyhow::Result<()> {
+    let request_id = Uuid::now_v7().to_string();
+    let request = v1::DuplicateExportRequest { id, display_name, request_id };
+    let reply = servers.exports().duplicate_export(asking(request)).await.map_err(explain)?;
+    show(servers, reply.into_inner().export)
 }
 
 async fn update(servers: &Servers, export: v1::Export, paths: Vec<String>) -> anyhow::Result<()> {

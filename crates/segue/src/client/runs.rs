@@ -54,12 +54,11 @@ async fn start_all(servers: &Servers, request_id: Option<String>) -> anyhow::Res
     let reply = servers.runs().start_all_runs(asking(request)).await.map_err(explain)?;
     let (mut runs, mut refused) = (Vec::new(), 0);
     for started in reply.into_inner().runs {
-        match started.run {
-            Some(run) => runs.push(Run::from(run)),
-            None => {
-                ui::note(format_args!("{}: {}", started.export_id, ui::plain(&started.problem)));
-                refused += 1;
-            }
+        if let Some(run) = started.run {
+            runs.push(Run::from(run));
+        } else {
+            ui::note(format_args!("{}: {}", started.export_id, ui::plain(&started.problem)));
+            refused += 1;
         }
     }
     output::many(servers.output, &runs)?;

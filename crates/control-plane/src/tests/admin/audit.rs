@@ -133,7 +133,7 @@ async fn record_that_other_hands_were_at_is_told(engine: Engine) {
             world.create_export(export(&made.id), "").await.unwrap();
         }
         assert_eq!(world.verify_audit().await.broken_seq, 0);
-        meddle_with(world.cp.store(), meddle).await;
+        meddle_with(world.cp.store(), meddle).await.unwrap();
         let state = world.verify_audit().await;
         assert_eq!(state.broken_seq, broken, "{meddle}: {}", state.problem);
         assert!(!state.problem.is_empty());

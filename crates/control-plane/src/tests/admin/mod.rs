@@ -200,7 +200,7 @@ async fn serve_as(cp: Arc<ControlPlane>, who: Principal) -> Channel {
 
 /// Whoever has the token of `admin_token_file`, or a token that nobody has made.
 pub(super) fn tester(role: Role) -> Principal {
-    let id = if role == Role::Administrator { 0 } else { 1 };
+    let id = u128::from(role != Role::Administrator);
     let subject = Subject::Token(TokenId::from_uuid(Uuid::from_u128(id)));
     Principal { subject, name: "Tester".to_owned(), role }
 }

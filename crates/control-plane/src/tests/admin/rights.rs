@@ -134,7 +134,7 @@ async fn contributor_uses_what_is_shared_and_nothing_else(engine: Engine) {
         sharing: Some(v1::Sharing { contributors: true, list_ids: vec!["LIST01".to_owned()] }),
         ..v1::Connection::default()
     };
-    assert_eq!(seen(&contributor).await, [shown.clone()]);
+    assert_eq!(seen(&contributor).await, std::slice::from_ref(&shown));
     let got = connections.get_connection(get).await.unwrap().into_inner().connection;
     assert_eq!(got, Some(shown));
     let elsewhere = v1::Export { list_id: "LIST02".to_owned(), ..export(&made.id) };
@@ -158,7 +158,7 @@ async fn connection_that_is_removed_stops_its_runs_and_leaves_its_exports(engine
     let saved = world.export().await;
     let run = world.start(&saved.id, "1").await.unwrap();
     let id = saved.connection_id.clone();
-    assert_eq!(world.detach(&id).await, [saved.id.clone()]);
+    assert_eq!(world.detach(&id).await, std::slice::from_ref(&saved.id));
     let mut runs = RunServiceClient::new(world.channel.clone());
     let ended = runs.cancel_run(v1::CancelRunRequest { run_id: run.id.clone() }).await.unwrap();
     assert_eq!(ended.into_inner().run.unwrap().state(), v1::RunState::Cancelled);
@@ -363,24 +363,22 @@ async fn scheduled_run_acts_for_the_owner_and_stops_when_they_may_no_more(engine
         v1::Export { owner, ..saved.clone() }
     };
     let contributor = world.of(Role::Contributor).await;
-    let taken = update(&contributor, handed(world.me()), "owner.subject").await;
-    refused(taken, Code::PermissionDenied);
+    let grabbed = update(&contributor, handed(me()), "owner.subject").await;
+    refused(grabbed, Code::PermissionDenied);
     for nobody in ["token:0000000000000000000009", &ann, "segue:schedule", "Ann"] {
         let wrong = update(&world.channel, handed(nobody.to_owned()), "owner.subject").await;
         assert_eq!(field_names(wrong), ["export.owner.subject"], "{nobody}");
     }
-    let mended = update(&world.channel, handed(world.me()), "owner.subject").await.unwrap();
-    assert_eq!(mended.owner.unwrap().subject, world.me());
+    let mended = update(&world.channel, handed(me()), "owner.subject").await.unwrap();
+    assert_eq!(mended.owner.unwrap().subject, me());
     world.clock.advance(Duration::from_hours(1));
     let runs = world.swept().await;
-    assert_eq!(runs.last().unwrap().started_by, world.me());
+    assert_eq!(runs.last().unwrap().started_by, me());
     assert_eq!(world.shown(&saved.id).await.schedule_problem, None);
 }
 
-impl World {
-    fn me(&self) -> String {
-        tester(Role::Administrator).subject.to_string()
-    }
+fn me() -> String {
+    tester(Role::Administrator).subject.to_string()
 }
 
 #[tokio::test]
@@ -423,8 +421,8 @@ async fn keys_are_sealed_anew_while_the_old_master_key_is_there(engine: Engine) 
     assert_eq!(heir.rotate_keys(&by).await.unwrap().resealed, 1);
     let again = heir.rotate_keys(&by).await.unwrap();
     assert_eq!((again.resealed, again.current), (0, 1));
-    let (connection, sealed) = read_admin::connection(stranger.store(), id).await.unwrap().unwrap();
-    let key = Sealer::new(&NEW).open(id, &sealed).unwrap();
+    let (connection, kept) = read_admin::connection(stranger.store(), id).await.unwrap().unwrap();
+    let key = Sealer::new(&NEW).open(id, &kept).unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&key), KEY);
     assert_eq!(Sharing::of(&connection).unwrap(), Sharing::default());
 }

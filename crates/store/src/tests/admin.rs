@@ -90,7 +90,7 @@ fn connection(n: u128) -> Connection {
             accepted_by: "somebody".to_owned(),
             accepted: Micros(NOW.0 - 1),
         },
-        sharing: Sharing { contributors: n % 2 == 0, only_lists: r#"["L"]"#.to_owned() },
+        sharing: Sharing { contributors: n.is_multiple_of(2), only_lists: r#"["L"]"#.to_owned() },
         created: NOW,
     }
 }

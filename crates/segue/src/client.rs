@@ -11,6 +11,7 @@ mod runs;
 mod schedule;
 mod token;
 mod tokens;
+mod watch;
 
 use std::{process::ExitCode, time::Duration};
 

@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+use indicatif::ProgressStyle;
 use tracing_subscriber::EnvFilter;
 
 /// Logs go to standard error, from `warn` on unless `SEGUE_LOG` says otherwise.
@@ -54,6 +55,10 @@ pub(crate) fn nobody_reads(err: &anyhow::Error) -> bool {
 /// Whether a person sits there: one who can see questions and answer them.
 pub(crate) fn is_terminal() -> bool {
     std::io::stderr().is_terminal() && std::io::stdin().is_terminal()
+}
+
+pub(crate) fn bar_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// Asks a question that only `y` or `yes` answers.

@@ -7,6 +7,7 @@
 
 mod chaos;
 mod client_contract;
+mod client_output;
 mod contract;
 mod dedupe_memory;
 mod deploy;

@@ -3,13 +3,14 @@ use std::process::ExitCode;
 use anyhow::bail;
 use secrecy::{ExposeSecret as _, SecretString};
 use segue_proto::v1;
+use serde_json::json;
 
 use super::{
     Servers,
     args::{Connections, ConnectionsArgs},
     args_admin::SharingArgs,
     asking, explain,
-    output::{self, Connection},
+    output::{self, Connection, Verified},
     present,
 };
 use crate::{key, ui};
@@ -78,14 +79,16 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
             let request = v1::VerifyConnectionRequest { id };
             let reply =
                 client.verify_connection(asking(request)).await.map_err(explain)?.into_inner();
-            show(&servers, reply.connection)?;
-            if !reply.problem.is_empty() {
-                bail!("{}", reply.problem);
+            let v1::VerifyConnectionResponse { connection, revision, problem } = reply;
+            let connection = Connection::from(present(connection, "connection")?);
+            output::one(
+                servers.output,
+                &Verified { connection, revision: revision.clone(), problem: problem.clone() },
+            )?;
+            if !problem.is_empty() {
+                bail!("{problem}");
             }
-            ui::note(format_args!(
-                "the key is good; Klaviyo answers with revision {}",
-                reply.revision
-            ));
+            ui::note(format_args!("the key is good; Klaviyo answers with revision {revision}"));
         }
         Connections::Update {
             connection: id,
@@ -103,8 +106,11 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
         Connections::Delete { connection: id, detach } => {
             let request = v1::DeleteConnectionRequest { id: id.clone(), detach };
             let reply = client.delete_connection(asking(request)).await.map_err(explain)?;
-            ui::note(format_args!("{id} is deleted, and its key with it"));
-            for export in reply.into_inner().detached_export_ids {
+            let detached = reply.into_inner().detached_export_ids;
+            let json = json!({ "id": id, "deleted": true, "detached_export_ids": detached });
+            let words = format_args!("{id} is deleted, and its key with it");
+            output::done(servers.output, &json, words)?;
+            for export in detached {
                 ui::note(format_args!("{export} has no connection any more"));
             }
         }

@@ -2,10 +2,11 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use segue_proto::v1;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Servers,
+    Output, Servers,
     args::{Exports, ExportsArgs, GuardArgs, MappingArgs},
     asking, explain,
     output::{self, Export},
@@ -101,15 +102,17 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 v1::ScheduleExportsRequest { export_ids, schedule: Some(schedule), keep_own };
             let reply = servers.schedule().schedule_exports(asking(request)).await;
             let changed = reply.map_err(explain)?.into_inner().export_ids;
-            for id in &changed {
-                ui::say(id);
+            if servers.output == Output::Table {
+                changed.iter().for_each(ui::say);
             }
-            ui::note(format_args!("{} exports have another schedule now", changed.len()));
+            let words = format_args!("{} exports have another schedule now", changed.len());
+            output::done(servers.output, &json!({ "export_ids": changed }), words)?;
         }
         Exports::Delete { export: id } => {
             let request = v1::DeleteExportRequest { id: id.clone() };
             client.delete_export(asking(request)).await.map_err(explain)?;
-            ui::note(format_args!("{id} is deleted"));
+            let words = format_args!("{id} is deleted");
+            output::done(servers.output, &json!({ "id": id, "deleted": true }), words)?;
         }
     }
     Ok(ExitCode::SUCCESS)

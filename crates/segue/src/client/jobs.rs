@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use segue_proto::v1;
+use serde_json::json;
 
 use super::{
     Servers,
@@ -8,7 +9,6 @@ use super::{
     asking, explain,
     output::{self, DeadJob},
 };
-use crate::ui;
 
 pub(super) async fn run(args: JobsArgs) -> anyhow::Result<ExitCode> {
     let servers = Servers::new(&args.server)?;
@@ -19,12 +19,14 @@ pub(super) async fn run(args: JobsArgs) -> anyhow::Result<ExitCode> {
             let request = v1::RequeueDeadJobRequest { id: id.clone() };
             let reply = servers.jobs().requeue_dead_job(asking(request)).await.map_err(explain)?;
             let attempt = reply.into_inner().attempt;
-            ui::note(format_args!("the job of {id} is announced again, as attempt {attempt}"));
+            let words = format_args!("the job of {id} is announced again, as attempt {attempt}");
+            output::done(servers.output, &json!({ "id": id, "attempt": attempt }), words)?;
         }
         DeadJobs::Drop { dead_job: id } => {
             let request = v1::DropDeadJobRequest { id: id.clone() };
             servers.jobs().drop_dead_job(asking(request)).await.map_err(explain)?;
-            ui::note(format_args!("{id} is dropped"));
+            let words = format_args!("{id} is dropped");
+            output::done(servers.output, &json!({ "id": id, "dropped": true }), words)?;
         }
     }
     Ok(ExitCode::SUCCESS)

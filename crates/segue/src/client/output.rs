@@ -12,11 +12,11 @@ use segue_proto::v1;
 use serde::Serialize;
 
 pub(super) use audit::{AuditEntry, AuditState, Rotated};
-pub(super) use connections::Connection;
+pub(super) use connections::{Connection, Verified};
 pub(super) use exports::{Export, Schedule};
 pub(super) use jobs::DeadJob;
 pub(super) use runs::Run;
-pub(super) use tokens::{Caller, Token};
+pub(super) use tokens::{Caller, NewToken, Token};
 
 use super::Output;
 use crate::ui;
@@ -54,6 +54,19 @@ pub(super) fn one<T: Shown>(output: Output, item: &T) -> anyhow::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Tells what was done: people in words, programs also as JSON.
+pub(super) fn done(
+    output: Output,
+    item: &impl Serialize,
+    words: impl std::fmt::Display,
+) -> anyhow::Result<()> {
+    if output == Output::Json {
+        ui::say(serde_json::to_string_pretty(item)?);
+    }
+    ui::note(words);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use super::{
     args::{Runs, RunsArgs},
     asking, explain,
     output::{self, Run},
-    present,
+    present, watch,
 };
 use crate::ui;
 
@@ -38,7 +38,7 @@ pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
             show(&servers, reply.into_inner().run)
         }
         Runs::List { export, state, limit } => list(&servers, export, state, limit).await,
-        Runs::Watch { run } => watch_run(&servers, run).await,
+        Runs::Watch { run } => watch::run(&servers, run).await,
         Runs::Rejects { run, warnings } => rejects(&servers, run, warnings).await,
     }
 }
@@ -72,7 +72,7 @@ async fn begun(servers: &Servers, run: Option<v1::Run>, watch: bool) -> anyhow::
     let run = present(run, "run")?;
     if watch {
         ui::note(format_args!("run {}", run.id));
-        return watch_run(servers, run.id).await;
+        return watch::run(servers, run.id).await;
     }
     show(servers, Some(run))
 }
@@ -118,29 +118,6 @@ fn state_of(name: &str) -> anyhow::Result<v1::RunState> {
         let all = (1..).map_while(|n| v1::RunState::try_from(n).ok()).map(output::state_name);
         format!("{name:?} is no state of a run: they are {}", all.collect::<Vec<_>>().join(", "))
     })
-}
-
-/// Follows a run to its end; the exit code tells which.
-async fn watch_run(servers: &Servers, run_id: String) -> anyhow::Result<ExitCode> {
-    let request = v1::WatchRunRequest { run_id: run_id.clone() };
-    let mut states = servers.status().watch_run(request).await.map_err(explain)?.into_inner();
-    let mut last = None;
-    while let Some(reply) = states.message().await.map_err(explain)? {
-        let run = present(reply.run, "run")?;
-        let state = run.state();
-        let run = Run::from(run);
-        match servers.output {
-            Output::Json => ui::say(serde_json::to_string(&run)?),
-            Output::Table => ui::say(run.line()),
-        }
-        last = Some(state);
-    }
-    match last {
-        Some(v1::RunState::Succeeded) => Ok(ExitCode::SUCCESS),
-        Some(v1::RunState::CompletedWithRejects) => Ok(ExitCode::from(3)),
-        Some(v1::RunState::Failed | v1::RunState::Cancelled) => Ok(ExitCode::from(1)),
-        _ => bail!("the server stopped telling before the run ended: segue runs watch {run_id}"),
-    }
 }
 
 async fn rejects(servers: &Servers, run_id: String, warnings: bool) -> anyhow::Result<ExitCode> {

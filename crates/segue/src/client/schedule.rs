@@ -2,9 +2,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use segue_proto::v1::{self, export_schedule::Mode, schedule::Recurrence};
+use serde_json::json;
 
 use super::{
-    Servers,
+    Output, Servers,
     args::{ExportScheduleArgs, RecurrenceArgs, Schedule, ScheduleArgs},
     asking, explain, output,
 };
@@ -29,8 +30,10 @@ pub(super) async fn run(args: ScheduleArgs) -> anyhow::Result<ExitCode> {
             let schedule = needed(recurrence)?;
             let request = v1::PreviewScheduleRequest { schedule: Some(schedule), count };
             let reply = client.preview_schedule(asking(request)).await.map_err(explain)?;
-            for time in reply.into_inner().times {
-                ui::say(time);
+            let times = reply.into_inner().times;
+            match servers.output {
+                Output::Json => ui::say(serde_json::to_string_pretty(&json!({ "times": times }))?),
+                Output::Table => times.iter().for_each(ui::say),
             }
             return Ok(ExitCode::SUCCESS);
         }

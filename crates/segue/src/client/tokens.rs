@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use segue_proto::v1;
 
 use super::{
-    Servers,
+    Output, Servers,
     args::{RoleArg, Tokens, TokensArgs},
     asking, explain, output, present,
 };
@@ -24,13 +24,21 @@ pub(super) async fn run(args: TokensArgs) -> anyhow::Result<ExitCode> {
             let mut reply = reply.into_inner();
             let token = present(reply.token.take(), "token")?;
             ui::note(format_args!("{} is made; what follows is shown this once:", token.id));
-            ui::say(&reply.secret);
+            match servers.output {
+                Output::Json => {
+                    let made = output::NewToken { token: token.into(), secret: &reply.secret };
+                    ui::say(serde_json::to_string_pretty(&made)?);
+                }
+                Output::Table => ui::say(&reply.secret),
+            }
         }
         Tokens::List => list(&servers).await?,
         Tokens::Revoke { token: id } => {
             let request = v1::RevokeTokenRequest { id: id.clone() };
-            client.revoke_token(asking(request)).await.map_err(explain)?;
-            ui::note(format_args!("{id} is refused from now on"));
+            let reply = client.revoke_token(asking(request)).await.map_err(explain)?;
+            let token = output::Token::from(present(reply.into_inner().token, "token")?);
+            let words = format_args!("{id} is refused from now on");
+            output::done(servers.output, &token, words)?;
         }
         Tokens::Whoami => {
             let request = v1::GetCallerRequest {};

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 use segue_model::RunId;
 use segue_store::{
     Store,
@@ -67,9 +67,11 @@ enum View {
 impl View {
     fn bars(size: u64) -> Self {
         let all = MultiProgress::new();
-        let bytes = style("{msg:10} {bar:30} {bytes:>11} of {total_bytes}  {bytes_per_sec}");
-        let profiles =
-            style("{msg:10} {bar:30} {human_pos:>11} of {human_len}  {per_sec}, {eta} left");
+        let bytes =
+            ui::bar_style("{msg:10} {bar:30} {bytes:>11} of {total_bytes}  {bytes_per_sec}");
+        let profiles = ui::bar_style(
+            "{msg:10} {bar:30} {human_pos:>11} of {human_len}  {per_sec}, {eta} left",
+        );
         let read = all.add(ProgressBar::new(size)).with_style(bytes).with_message("reading");
         let upload =
             all.add(ProgressBar::new(0)).with_style(profiles.clone()).with_message("uploading");
@@ -117,10 +119,6 @@ impl View {
             tracing::debug!(error = %err, "progress bars stay");
         }
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// How many profiles there will be: known once all is read, before that extrapolated by bytes.

@@ -48,6 +48,24 @@ impl From<v1::Connection> for Connection {
     }
 }
 
+/// What Klaviyo says of the key of a connection.
+#[derive(Serialize)]
+pub(in crate::client) struct Verified {
+    #[serde(flatten)]
+    pub(in crate::client) connection: Connection,
+    pub(in crate::client) revision: String,
+    /// Empty: the key is good.
+    pub(in crate::client) problem: String,
+}
+
+impl Shown for Verified {
+    const COLUMNS: &'static [&'static str] = Connection::COLUMNS;
+
+    fn cells(&self) -> Vec<String> {
+        self.connection.cells()
+    }
+}
+
 impl Shown for Connection {
     const COLUMNS: &'static [&'static str] = &["ID", "NAME", "ACCOUNT", "CONSENT", "FOR"];
 

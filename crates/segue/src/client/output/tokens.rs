@@ -28,6 +28,13 @@ impl From<v1::Token> for Token {
     }
 }
 
+/// A token and what proves it, which is shown this once.
+#[derive(Serialize)]
+pub(in crate::client) struct NewToken<'a> {
+    pub(in crate::client) token: Token,
+    pub(in crate::client) secret: &'a str,
+}
+
 impl Shown for Token {
     const COLUMNS: &'static [&'static str] = &["ID", "NAME", "ROLE", "EXPIRES", "REVOKED"];
 

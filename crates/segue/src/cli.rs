@@ -10,9 +10,10 @@ use segue_service::config::{self, ConfigArgs};
 
 use crate::{
     client::{
-        AuditArgs, ConnectionsArgs, ExportsArgs, JobsArgs, KeysArgs, RunsArgs, ScheduleArgs,
-        TokensArgs,
+        ApplyArgs, AuditArgs, ConnectionsArgs, ExportsArgs, JobsArgs, KeysArgs, RunsArgs,
+        ScheduleArgs, TokensArgs,
     },
+    completion::CompletionArgs,
     sample::SampleArgs,
     simulator::SimulatorArgs,
 };
@@ -58,6 +59,18 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// The master key, which seals the keys of all connections.
     Keys(KeysArgs),
+    /// Make connections, exports and the schedule of the system what files say.
+    ///
+    /// Shows what differs, asks, and changes only that. docs/apply.md has the form of a file.
+    ///
+    /// Exit codes: 0 the server has what the files say, 1 failed, 130 you said no; with --plan 2 if something
+    /// would change.
+    Apply(Box<ApplyArgs>),
+    /// Write a script that lets a shell complete this command line.
+    ///
+    /// Bash: put it into ~/.local/share/bash-completion/completions/segue. Zsh: into _segue in a folder of
+    /// $fpath. Fish: into ~/.config/fish/completions/segue.fish.
+    Completion(CompletionArgs),
 }
 
 /// What runs until it is told to stop.

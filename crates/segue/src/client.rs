@@ -1,5 +1,7 @@
-//! `segue connections|exports|schedule|runs|jobs|tokens|audit|keys`: the command line as a client of the services.
+//! `segue connections|exports|schedule|runs|jobs|tokens|audit|keys|apply`: the command line as a client of the
+//! services.
 
+mod apply;
 mod args;
 mod args_admin;
 mod audit;
@@ -29,10 +31,11 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-pub(crate) use args_admin::{AuditArgs, KeysArgs};
-
-pub(crate) use args::{ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs, ScheduleArgs, TokensArgs};
+pub(crate) use args::{
+    ApplyArgs, ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs, ScheduleArgs, TokensArgs,
+};
 use args::{Output, ServerArgs};
+pub(crate) use args_admin::{AuditArgs, KeysArgs};
 use token::Caller;
 
 pub(crate) async fn connections(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
@@ -65,6 +68,10 @@ pub(crate) async fn keys(args: KeysArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) async fn tokens(args: TokensArgs) -> anyhow::Result<ExitCode> {
     tokens::run(args).await
+}
+
+pub(crate) async fn apply(args: ApplyArgs) -> anyhow::Result<ExitCode> {
+    apply::run(args).await
 }
 
 /// A channel that says who asks.

@@ -9,17 +9,34 @@ use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroize as _};
 const VARIABLE: &str = "KLAVIYO_API_KEY";
 
 pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<SecretString> {
-    let mut text = match file {
-        Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the API key from {}", path.display()))?,
-        None => match std::env::var(VARIABLE) {
-            Ok(text) => text,
-            Err(_) => bail!(
-                "no API key: put a private key of your Klaviyo account into the variable {VARIABLE}, \
-                 or into a file that --api-key-file names"
-            ),
-        },
-    };
+    match file {
+        Some(path) => of_file(path),
+        None if std::env::var_os(VARIABLE).is_none() => bail!(
+            "no API key: put a private key of your Klaviyo account into the variable {VARIABLE}, \
+             or into a file that --api-key-file names"
+        ),
+        None => of_variable(VARIABLE),
+    }
+}
+
+pub(crate) fn of_file(path: &Path) -> anyhow::Result<SecretString> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the API key from {}", path.display()))?;
+    checked(text)
+}
+
+pub(crate) fn of_variable(name: &str) -> anyhow::Result<SecretString> {
+    match std::env::var(name) {
+        Ok(text) => checked(text),
+        Err(std::env::VarError::NotPresent) => bail!("the variable {name} is not set"),
+        // The error of the standard library shows the value.
+        Err(std::env::VarError::NotUnicode(_)) => {
+            bail!("the variable {name} has characters that no key has: copy it again")
+        }
+    }
+}
+
+fn checked(mut text: String) -> anyhow::Result<SecretString> {
     let key = SecretString::from(text.trim());
     text.zeroize();
     if key.expose_secret().is_empty() {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod completion;
 mod data;
 mod embedded;
 mod export;
@@ -41,6 +42,8 @@ fn main() -> ExitCode {
         Command::Tokens(args) => once(client::tokens(args)),
         Command::Audit(args) => once(client::audit(args)),
         Command::Keys(args) => once(client::keys(args)),
+        Command::Apply(args) => once(client::apply(*args)),
+        Command::Completion(args) => once(async move { completion::run(&args) }),
     }
 }
 

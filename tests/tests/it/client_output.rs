@@ -115,3 +115,24 @@ fn interrupted_watching_leaves_the_run_alone() {
     assert_eq!(services.ended(&run)["state"], "succeeded");
     assert_eq!(sim.members(LIST).len(), 5_000);
 }
+
+#[test]
+fn bash_completes_after_reading_the_script() {
+    let script = Command::new(segue()).args(["completion", "bash"]).output().unwrap();
+    assert!(script.status.success());
+    for shell in ["zsh", "fish"] {
+        let other = Command::new(segue()).args(["completion", shell]).output().unwrap();
+        let text = String::from_utf8(other.stdout).unwrap();
+        assert!(other.status.success() && text.contains("connections"), "{shell}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("segue");
+    std::fs::write(&file, &script.stdout).unwrap();
+    // What bash does when somebody types `segue conn` and a tab.
+    let typed = format!(
+        "source {}; COMP_WORDS=(segue conn); COMP_CWORD=1; _segue segue conn segue; echo ${{COMPREPLY[@]}}",
+        file.display()
+    );
+    let bash = Command::new("bash").args(["--norc", "-c", &typed]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&bash.stdout).trim(), "connections", "{bash:?}");
+}

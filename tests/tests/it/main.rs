@@ -5,6 +5,7 @@
     reason = "in the helpers of tests a panic is the failure"
 )]
 
+mod apply;
 mod chaos;
 mod client_contract;
 mod client_output;

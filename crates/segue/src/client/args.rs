@@ -1,4 +1,4 @@
-//! What can be typed after `segue connections|exports|schedule|runs|jobs|tokens`.
+//! What can be typed after `segue connections|exports|schedule|runs|jobs|tokens|apply`.
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, not Markdown")]
 
 use std::path::PathBuf;
@@ -421,4 +421,27 @@ pub(super) enum DeadJobs {
         #[arg(value_name = "DEAD_JOB")]
         dead_job: String,
     },
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    /// What there should be, as YAML; - is standard input. May be repeated: together they are one.
+    #[arg(long = "file", short = 'f', value_name = "FILE", required_unless_present = "schema")]
+    pub(super) files: Vec<PathBuf>,
+    /// Show what would change, and change nothing. The exit code is 2 if something would, and 0 if not.
+    #[arg(long, conflicts_with = "yes")]
+    pub(super) plan: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Remove connections and exports that no file names. A part that no file has, such as connections, is left
+    /// alone.
+    #[arg(long)]
+    pub(super) prune: bool,
+    /// Write the JSON schema of such a file, for editors.
+    #[arg(long, conflicts_with_all = ["files", "plan", "yes", "prune"])]
+    pub(super) schema: bool,
 }

@@ -17,7 +17,7 @@ use crate::{key, ui};
 
 /// The text that whoever makes a connection agrees to.
 const CONSENT: &str = include_str!("../../../../docs/consent.md");
-const CONSENT_VERSION: &str = "2026-11";
+pub(super) const CONSENT_VERSION: &str = "2026-11";
 
 pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
     let servers = Servers::new(&args.server)?;

@@ -98,15 +98,11 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             let Some(schedule) = export_schedule_of(schedule)? else {
                 bail!("say when: --at 03:00, --cron, --follow-system or --unscheduled");
             };
-            let request =
-                v1::ScheduleExportsRequest { export_ids, schedule: Some(schedule), keep_own };
-            let reply = servers.schedule().schedule_exports(asking(request)).await;
-            let changed = reply.map_err(explain)?.into_inner().export_ids;
-            if servers.output == Output::Table {
-                changed.iter().for_each(ui::say);
-            }
-            let words = format_args!("{} exports have another schedule now", changed.len());
-            output::done(servers.output, &json!({ "export_ids": changed }), words)?;
+            reschedule(
+                &servers,
+                v1::ScheduleExportsRequest { export_ids, schedule: Some(schedule), keep_own },
+            )
+            .await?;
         }
         Exports::Delete { export: id } => {
             let request = v1::DeleteExportRequest { id: id.clone() };
@@ -137,6 +133,16 @@ async fn update(servers: &Servers, export: v1::Export, paths: Vec<String>) -> an
     };
     let reply = servers.exports().update_export(asking(request)).await.map_err(explain)?;
     show(servers, reply.into_inner().export)
+}
+
+async fn reschedule(servers: &Servers, request: v1::ScheduleExportsRequest) -> anyhow::Result<()> {
+    let reply = servers.schedule().schedule_exports(asking(request)).await;
+    let changed = reply.map_err(explain)?.into_inner().export_ids;
+    if servers.output == Output::Table {
+        changed.iter().for_each(ui::say);
+    }
+    let words = format_args!("{} exports have another schedule now", changed.len());
+    output::done(servers.output, &json!({ "export_ids": changed }), words)
 }
 
 async fn list(servers: &Servers, connection_id: String) -> anyhow::Result<()> {

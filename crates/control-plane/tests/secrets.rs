@@ -9,6 +9,7 @@ use std::{
 };
 
 use klaviyo_sim::{Faults, Simulator};
+use segue_access::{Principal, Role, Subject, token::TokenId};
 use segue_control_plane::{ControlPlane, Sealer, Settings, grpc, work::JobKind};
 use segue_klaviyo::{Client, Config};
 use segue_model::work::Slots;
@@ -24,8 +25,13 @@ use segue_store::{
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Server};
+use tonic::{
+    Request,
+    service::InterceptorLayer,
+    transport::{Channel, Server},
+};
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
+use uuid::Uuid;
 
 const KEY: &str = "pk_sim";
 const MASTER_KEY: &[u8; 32] = b"a master key of 32 bytes, random";
@@ -55,7 +61,16 @@ impl<'a> MakeWriter<'a> for Log {
 async fn serve(cp: Arc<ControlPlane>) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    let who = Principal {
+        subject: Subject::Token(TokenId::from_uuid(Uuid::nil())),
+        name: "Tester".to_owned(),
+        role: Role::Administrator,
+    };
     let server = Server::builder()
+        .layer(InterceptorLayer::new(move |mut request: Request<()>| {
+            request.extensions_mut().insert(who.clone());
+            Ok(request)
+        }))
         .add_service(grpc::connection_service(Arc::clone(&cp)))
         .add_service(grpc::export_service(Arc::clone(&cp)))
         .add_service(grpc::run_service(cp))
@@ -151,6 +166,9 @@ async fn keys_are_in_no_log_no_error_no_answer_and_not_in_the_database() {
     let delete = v1::DeleteConnectionRequest { id: made.id.clone(), detach: false };
     said.push(format!("{:?}", connections.delete_connection(delete).await));
     said.push(format!("{cp:?}"));
+    let record = cp.audit(None, "", 100).await.unwrap();
+    assert_eq!(record.len(), 3, "of a connection, an export and a run");
+    said.push(format!("{record:?}"));
     let row = read_admin::connection(cp.store(), made.id.parse().unwrap()).await.unwrap().unwrap();
     said.push(format!("{row:?}"));
 

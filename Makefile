@@ -10,7 +10,7 @@ BUF_VERSION := 1.75.0
 BUF_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/segue/buf-$(BUF_VERSION)
 BUF := $(BUF_HOME)/node_modules/.bin/buf
 
-.PHONY: help demo up down test lint contract fmt bench chaos python services kubectl
+.PHONY: help demo up down test lint contract fmt bench chaos python services kubectl browser
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -28,7 +28,7 @@ up: ## Build, then start the services on this machine, with RabbitMQ and Postgre
 down: ## End what `make up` has started
 	@deploy/local/down.sh
 
-test: python services kubectl ## All tests
+test: python services kubectl browser ## All tests
 	cargo build --locked --workspace --bins --quiet
 	cargo test --locked --workspace --quiet
 
@@ -50,6 +50,14 @@ kubectl:
 	  echo "Installing kubernetes-client (Debian package) …"; \
 	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
 	  $$as_root apt-get update -q && $$as_root apt-get install -qy kubernetes-client; }
+
+# One test goes through the console as somebody does who has nothing but a browser.
+browser:
+	@command -v chromium >/dev/null && command -v node >/dev/null && command -v npm >/dev/null || { \
+	  echo "Installing chromium, nodejs and npm (Debian packages) …"; \
+	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
+	  $$as_root apt-get update -q && $$as_root apt-get install -qy --no-install-recommends \
+	    chromium fonts-dejavu-core nodejs npm; }
 
 lint: contract ## Format, clippy, and the contract of proto/
 	cargo fmt --all --check

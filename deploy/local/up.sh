@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The distributed form on this machine, on loopback only: two control-planes, two workers, status, and a Klaviyo
+# The distributed form on this machine, on loopback only: two control-planes, two workers, status, console, and a Klaviyo
 # that runs here unless SEGUE_KLAVIYO_URL names another. `down.sh` ends it.
 set -euo pipefail
 
@@ -19,7 +19,7 @@ fi
 umask 077
 mkdir -p "$folder"/{staging,source,log}
 : > "$folder/pids"
-for secret in master-key worker-token admin-token; do
+for secret in master-key worker-token admin-token console-key; do
   [ -s "$folder/$secret" ] || head -c 32 /dev/urandom | base64 > "$folder/$secret"
 done
 [ -e "$folder/source/sample.csv" ] || "$segue" sample --rows 100000 --dirty "$folder/source/sample.csv"
@@ -73,12 +73,16 @@ start control-plane-2 control-plane --listen 127.0.0.1:7403 --worker-listen 127.
 start worker-1 worker --control-plane-url http://127.0.0.1:7402,http://127.0.0.1:7404 --metrics-listen 127.0.0.1:7429
 start worker-2 worker --control-plane-url http://127.0.0.1:7404,http://127.0.0.1:7402 --metrics-listen 127.0.0.1:7439
 start status status --status-listen 127.0.0.1:7401 --metrics-listen 127.0.0.1:7449
+start console console --console-listen 127.0.0.1:7405 --console-key-file "$folder/console-key" \
+  --server http://127.0.0.1:7400 --status-url http://127.0.0.1:7401 --metrics-listen 127.0.0.1:7459
 ready control-plane-2 http://127.0.0.1:7419/readyz
 ready worker-1 http://127.0.0.1:7429/readyz
 ready worker-2 http://127.0.0.1:7439/readyz
 ready status http://127.0.0.1:7449/readyz
+ready console http://127.0.0.1:7459/readyz
 
 say "Up. Control-plane 127.0.0.1:7400 (and 7403), status 127.0.0.1:7401, Klaviyo $SEGUE_KLAVIYO_URL"
 say "Before you ask them: export SEGUE_TOKEN_FILE=$folder/admin-token SEGUE_STATUS_URL=http://127.0.0.1:7401"
+say "In a browser: http://127.0.0.1:7405, with the token in $folder/admin-token"
 say "Segments lie in $folder/source, logs in $folder/log"
 say "End it with: make down"

@@ -84,6 +84,8 @@ pub(crate) enum ServiceCommand {
     Worker(Box<ConfigArgs<config::Worker>>),
     /// Run the service that tells how runs fare.
     Status(Box<ConfigArgs<config::Status>>),
+    /// Run the web console: pages for people, a client of the services.
+    Console(Box<ConfigArgs<config::Console>>),
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! `segue serve`, and each service alone.
 
+mod console;
 mod control_plane;
 mod gate;
 mod migrate;
@@ -28,6 +29,7 @@ pub(crate) fn run(service: &ServiceCommand) -> ExitCode {
         }
         ServiceCommand::Worker(args) => start("segue-worker", args, worker::body),
         ServiceCommand::Status(args) => start("segue-status", args, status::body),
+        ServiceCommand::Console(args) => start("segue-console", args, console::body),
     }
 }
 

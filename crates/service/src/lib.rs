@@ -20,5 +20,5 @@ pub use crate::{
     http_server::HttpServer,
     recorder::{Recorder, RecorderError},
     run::{Context, Service, ServiceError, Started, report, run, sentence},
-    secrets::{SecretFileError, admin_token, master_key, worker_token},
+    secrets::{SecretFileError, admin_token, console_key, master_key, worker_token},
 };

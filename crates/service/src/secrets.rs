@@ -34,9 +34,20 @@ pub enum SecretFileError {
 /// # Errors
 /// The file cannot be read or holds something else.
 pub fn master_key(path: &Path) -> Result<SecretBox<[u8; KEY_BYTES]>, SecretFileError> {
-    const WHAT: &str = "master key";
-    let content = read(WHAT, path)?;
-    let unfit = |words: String| SecretFileError::Unfit { what: WHAT, path: path.to_owned(), words };
+    key("master key", path)
+}
+
+/// The key that seals sign-ins to the console, as [`master_key`].
+///
+/// # Errors
+/// The file cannot be read or holds something else.
+pub fn console_key(path: &Path) -> Result<SecretBox<[u8; KEY_BYTES]>, SecretFileError> {
+    key("key of the console", path)
+}
+
+fn key(what: &'static str, path: &Path) -> Result<SecretBox<[u8; KEY_BYTES]>, SecretFileError> {
+    let content = read(what, path)?;
+    let unfit = |words: String| SecretFileError::Unfit { what, path: path.to_owned(), words };
     let text = content.trim_ascii();
     let is_hex = !text.is_empty() && text.iter().all(u8::is_ascii_hexdigit);
     // Sixteen random bytes in hexadecimal would pass for 32 bytes, with half of the strength.

@@ -72,6 +72,8 @@ fn broker() -> String {
 
 const ADMIN_TOKEN: &str = "admin-token";
 const ADMIN_TOKEN_FILE: &str = "SEGUE_ADMIN_TOKEN_FILE";
+/// Many of `segue serve` run at a time, and one only can have the port that it has by itself.
+const CONSOLE_LISTEN: &str = "SEGUE_CONSOLE_LISTEN";
 
 impl Services {
     /// `segue serve`.
@@ -216,6 +218,7 @@ impl Services {
             ("SEGUE_MASTER_KEY_FILE", &*master),
             ("SEGUE_WORKER_TOKEN_FILE", &token),
             (ADMIN_TOKEN_FILE, &admin),
+            (CONSOLE_LISTEN, "off"),
             ("SEGUE_SOURCE_DIR", &services.source().display().to_string()),
             ("SEGUE_SCRATCH_DIR", &services.folder.path().display().to_string()),
             ("SEGUE_KLAVIYO_URL", &sim.url()),
@@ -275,8 +278,8 @@ impl Services {
             .stdin(Stdio::null())
             .process_group(0);
         if binary != segue() {
-            // The first version knows no tokens of people, and refuses what it does not know.
-            command.env_remove(ADMIN_TOKEN_FILE);
+            // The first version knows neither tokens of people nor a console, and refuses what it does not know.
+            command.env_remove(ADMIN_TOKEN_FILE).env_remove(CONSOLE_LISTEN);
         }
         command
     }

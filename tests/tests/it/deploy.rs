@@ -43,7 +43,7 @@ fn every_container_is_told_what_its_service_understands() {
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.success(), "{name}: {said}");
     }
-    assert_eq!(services, 8, "of compose and of Kubernetes four each");
+    assert_eq!(services, 10, "of compose and of Kubernetes five each");
 }
 
 /// What stands in a secret, or where a file would be, is not on this machine.

@@ -28,6 +28,9 @@ const PORTS: [&str; 9] = [
 const SERVICES: [&str; 3] = ["segue-control-plane", "segue-worker", "segue-status"];
 /// Where tests may kill whoever comes by; nothing in any other build.
 const KILL_POINTS: [&str; 1] = ["kill-points"];
+/// A client of the services: of what they stand on it knows who may do what, and how a cell is made harmless.
+const CONSOLE: [&str; 1] = ["segue-console"];
+const OF_CONSOLE: [&str; 2] = ["segue-access", "segue-staging"];
 /// Around every service; knows nothing of Segue.
 const MAINS: [&str; 1] = ["segue-service"];
 
@@ -84,6 +87,9 @@ fn crates_depend_only_on_what_lies_below_them() {
     }
     for service in SERVICES {
         check(service, &set(&[&BASE, &KILL_POINTS, &CONTRACT, &PORTS]));
+    }
+    for console in CONSOLE {
+        check(console, &set(&[&BASE, &CONTRACT, &MAINS, &OF_CONSOLE]));
     }
     let unknown: Vec<_> = all.keys().filter(|name| !seen.contains(name.as_str())).collect();
     assert!(unknown.is_empty(), "say where these belong: {unknown:?}");

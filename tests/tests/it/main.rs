@@ -9,6 +9,7 @@ mod apply;
 mod chaos;
 mod client_contract;
 mod client_output;
+mod console;
 mod contract;
 mod dedupe_memory;
 mod deploy;

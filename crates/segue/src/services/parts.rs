@@ -1,6 +1,7 @@
 //! What several services are made of.
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -117,7 +118,25 @@ pub(super) async fn people(
     control_plane: &Arc<ControlPlane>,
 ) -> anyhow::Result<Server> {
     let identity = identity(&config.tls_cert_file, &config.tls_key_file)?;
-    Ok(Server::bind(config.listen)
+    people_at(config.listen, identity, config, control_plane).await
+}
+
+/// The same for the console of this process. It is a client like any other, and the certificate of the listener
+/// above need not be for the name of this machine: so it has a listener of its own, on loopback.
+pub(super) async fn people_within(
+    config: &Config,
+    control_plane: &Arc<ControlPlane>,
+) -> anyhow::Result<Server> {
+    people_at((Ipv4Addr::LOCALHOST, 0).into(), None, config, control_plane).await
+}
+
+async fn people_at(
+    address: SocketAddr,
+    identity: Option<Identity>,
+    config: &Config,
+    control_plane: &Arc<ControlPlane>,
+) -> anyhow::Result<Server> {
+    Ok(Server::bind(address)
         .await?
         .tls(identity)
         .gate(People::new(config, (**control_plane.store()).clone(), Some(control_plane))?)

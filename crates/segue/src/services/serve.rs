@@ -14,7 +14,10 @@ use segue_status::{Status, status_service};
 use segue_store::{Store, SystemClock};
 use segue_worker::{Settings, Stop, Worker, read::Sources};
 
-use super::parts::{self, Duties};
+use super::{
+    console,
+    parts::{self, Duties},
+};
 use crate::{
     data::{ADMIN_TOKEN, DataFolder},
     embedded::{InProcess, SWEEP_EACH},
@@ -39,6 +42,14 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
     let (queue, events) = (MemoryQueue::default(), MemoryEvents::default());
     let status = Status::new((*store).clone(), staging.clone(), drain.soft.clone());
     let people = parts::people(config, &control_plane).await?.add(status_service(status.clone()));
+    let pages = match config.console_listen {
+        Some(listen) => {
+            let within = parts::people_within(config, &control_plane).await?;
+            let within = within.add(status_service(status.clone()));
+            Some((console::within(config, listen, within.local_addr()?).await?, within))
+        }
+        None => None,
+    };
     let worker = Worker::new(
         InProcess(Arc::clone(&control_plane)),
         queue.clone(),
@@ -50,6 +61,11 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
     let mut duties = Duties::new(&drain);
     tracing::info!(people = %people.local_addr()?, data = %folder.path().display(), "serving");
     duties.add(people.serve(drain.clone()));
+    if let Some((console, within)) = pages {
+        tracing::info!(console = %format_args!("http://{}", console.address()), "serving pages");
+        duties.add(within.serve(drain.clone()));
+        duties.add(console.serve(drain.clone()));
+    }
     let (stop, heard) = (drain.soft.clone(), events.clone());
     duties.add(
         async move { stop.run_until_cancelled(status.follow(&heard)).await.unwrap_or(Ok(())) },

@@ -17,9 +17,11 @@ pub enum Key {
     WorkerTokenFile,
     AdminTokenFile,
     OidcFile,
+    ConsoleKeyFile,
     Listen,
     StatusListen,
     WorkerListen,
+    ConsoleListen,
     MetricsListen,
     Server,
     ControlPlaneUrl,
@@ -62,7 +64,7 @@ const fn spec(
 }
 
 #[rustfmt::skip]
-pub(crate) const SPECS: [Spec; 34] = [
+pub(crate) const SPECS: [Spec; 36] = [
     spec(Key::Data, "data", "data", "FOLDER", None,
         "Where everything is kept: database, staging, keys"),
     spec(Key::DatabaseUrl, "database_url", "database-url", "URL", None,
@@ -91,12 +93,16 @@ pub(crate) const SPECS: [Spec; 34] = [
         "Holds a token that lets an administrator in: `openssl rand -base64 32 > FILE` makes one"),
     spec(Key::OidcFile, "oidc_file", "oidc-file", "FILE.toml", None,
         "The identity provider that people come from, and which role they have: see docs/access.md"),
+    spec(Key::ConsoleKeyFile, "console_key_file", "console-key-file", "FILE", None,
+        "Holds the key that seals sign-ins to the console, so that they outlive it: `openssl rand -base64 32 > FILE`"),
     spec(Key::Listen, "listen", "listen", "ADDRESS:PORT", Some("127.0.0.1:7400"),
         "Where connections, exports and runs are served"),
     spec(Key::StatusListen, "status_listen", "status-listen", "ADDRESS:PORT", Some("127.0.0.1:7401"),
         "Where status is served"),
     spec(Key::WorkerListen, "worker_listen", "worker-listen", "ADDRESS:PORT", Some("127.0.0.1:7402"),
         "Where workers are served; beyond this machine only with TLS"),
+    spec(Key::ConsoleListen, "console_listen", "console-listen", "ADDRESS:PORT|off", Some("127.0.0.1:7405"),
+        "Where the web console is served; beyond this machine only behind a proxy with TLS"),
     spec(Key::MetricsListen, "metrics_listen", "metrics-listen", "ADDRESS:PORT", Some("127.0.0.1:7409"),
         "Where /metrics, /healthz and /readyz are served"),
     spec(Key::Server, "server", "server", "URL", Some("http://127.0.0.1:7400"),

@@ -25,7 +25,7 @@ pub use self::{
     args::ConfigArgs,
     error::{ConfigError, Origin},
     keys::Key,
-    roles::{Client, ControlPlane, Migrate, Role, Serve, Status, Worker},
+    roles::{Client, Console, ControlPlane, Migrate, Role, Serve, Status, Worker},
     secret_url::SecretUrl,
 };
 
@@ -76,12 +76,15 @@ pub struct Config {
     pub worker_token_file: Setting<PathBuf>,
     pub admin_token_file: Setting<PathBuf>,
     pub oidc_file: Setting<PathBuf>,
+    pub console_key_file: Setting<PathBuf>,
     /// Where connections, exports and runs are served.
     pub listen: SocketAddr,
     /// Where status is served.
     pub status_listen: SocketAddr,
     /// Where workers are served.
     pub worker_listen: SocketAddr,
+    /// Where the console is served. `None`: nowhere.
+    pub console_listen: Option<SocketAddr>,
     /// Where metrics and health are served.
     pub metrics_listen: SocketAddr,
     /// The workers' listeners of all control-planes, or what leads to any of them, as a worker reaches them: at

@@ -32,7 +32,8 @@ role!(
     needs [],
     takes [
         Data, SourceDir, ScratchDir, KlaviyoUrl, KlaviyoRevision, MasterKeyFile, OldMasterKeyFile, AdminTokenFile, OidcFile,
-        Listen, MetricsListen, TlsCertFile, TlsKeyFile, Slots, BatchProfiles, DedupeMemory, DrainTimeout, Log, LogFormat
+        Listen, ConsoleListen, ConsoleKeyFile, MetricsListen, TlsCertFile, TlsKeyFile, Slots, BatchProfiles, DedupeMemory,
+        DrainTimeout, Log, LogFormat
     ]
 );
 role!(
@@ -59,6 +60,14 @@ role!(
     needs [DatabaseUrl, StagingUrl],
     takes [
         AmqpUrl, AmqpPrefix, AdminTokenFile, OidcFile, StatusListen, MetricsListen, TlsCertFile, TlsKeyFile, DrainTimeout, Log, LogFormat
+    ]
+);
+role!(
+    /// Shows it to people.
+    Console, "console",
+    needs [],
+    takes [
+        ConsoleListen, ConsoleKeyFile, Server, StatusUrl, TlsCaFile, MetricsListen, DrainTimeout, Log, LogFormat
     ]
 );
 role!(

@@ -8,7 +8,7 @@ use std::{
 use clap::Parser;
 
 use super::{
-    Client, Config, ConfigArgs, ConfigError, ControlPlane, Key, LogFormat, Migrate, Role, Serve,
+    Client, Config, ConfigArgs, ConfigError, Console, ControlPlane, Key, LogFormat, Migrate, Role, Serve,
     Status, Worker, keys::SPECS,
 };
 
@@ -60,6 +60,7 @@ fn every_role_parses_without_anything_and_its_defaults_are_valid() {
     check::<ControlPlane>();
     check::<Worker>();
     check::<Status>();
+    check::<Console>();
     check::<Migrate>();
     check::<Client>();
 }
@@ -245,6 +246,28 @@ fn klaviyo_without_tls_on_another_machine_is_warned_of() {
     assert_eq!(warnings("http://127.0.0.1:7410").len(), 0);
     assert_eq!(warnings("http://localhost:7410").len(), 0);
     assert_eq!(warnings("http://klaviyo:7410").len(), 1);
+}
+
+#[test]
+fn console_beyond_this_machine_and_tokens_in_the_clear_are_warned_of() {
+    let of_console = |flags: &[&str]| load::<Console>(flags, &[]).unwrap().warnings;
+    assert_eq!(of_console(&["--console-listen", "[::1]:7405"]).len(), 0);
+    let warnings = of_console(&["--console-listen", "0.0.0.0:7405"]);
+    assert!(warnings.len() == 1 && warnings[0].contains("TLS"), "{warnings:?}");
+    let away = ["--server", "http://segue:7400", "--status-url", "https://segue:7401"];
+    let warnings = of_console(&away);
+    assert!(warnings.len() == 1 && warnings[0].starts_with("server is"), "{warnings:?}");
+    assert_eq!(load::<Serve>(&["--console-listen", "0.0.0.0:1"], &[]).unwrap().warnings.len(), 1);
+    // Whoever has no console is not told about one.
+    assert_eq!(load::<Client>(&away, &[]).unwrap().warnings.len(), 0);
+}
+
+#[test]
+fn console_can_be_off() {
+    let listen = |text| load::<Serve>(&["--console-listen", text], &[]).map(|it| it.console_listen);
+    assert_eq!(listen("off").unwrap(), None);
+    assert_eq!(listen("127.0.0.1:1").unwrap(), Some("127.0.0.1:1".parse().unwrap()));
+    assert!(words::<Serve>(&["--console-listen", "7405"], &[]).contains("or off"));
 }
 
 /// Every file below, without what is built or not ours.

@@ -24,6 +24,7 @@ const SECRET_FILES: [Key; 7] = [
     Key::WorkerTokenFile,
     Key::AdminTokenFile,
     Key::TokenFile,
+    Key::ConsoleKeyFile,
     Key::TlsKeyFile,
     Key::WorkerTlsKeyFile,
 ];
@@ -48,9 +49,11 @@ pub(crate) fn config(settled: Settled) -> Result<Config, ConfigError> {
         worker_token_file: values.optional(Key::WorkerTokenFile, file)?,
         admin_token_file: values.optional(Key::AdminTokenFile, file)?,
         oidc_file: values.optional(Key::OidcFile, file)?,
+        console_key_file: values.optional(Key::ConsoleKeyFile, file)?,
         listen: values.given(Key::Listen, address)?,
         status_listen: values.given(Key::StatusListen, address)?,
         worker_listen: values.given(Key::WorkerListen, address)?,
+        console_listen: values.given(Key::ConsoleListen, address_or_off)?,
         metrics_listen: values.given(Key::MetricsListen, address)?,
         control_plane_url: values.given(Key::ControlPlaneUrl, web_urls)?,
         server: values.given(Key::Server, web_url)?,
@@ -147,6 +150,34 @@ fn warnings(config: &Config, settled: &Settled) -> Vec<String> {
             "klaviyo_url is {klaviyo}: API keys and profiles travel unencrypted, which only a simulator may get"
         ));
     }
+    warnings.extend(console_warnings(config, settled));
+    warnings
+}
+
+/// The console has no TLS of its own, and hands on the tokens of people.
+fn console_warnings(config: &Config, settled: &Settled) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let listens = settled.keys.contains(&Key::ConsoleListen);
+    if let Some(address) = config.console_listen.filter(|_| listens)
+        && !address.ip().to_canonical().is_loopback()
+    {
+        warnings.push(format!(
+            "console_listen is {address}, which other machines reach: put a proxy with TLS in front of it; without \
+             one browsers keep no sign-in"
+        ));
+    }
+    if listens && settled.keys.contains(&Key::Server) {
+        let urls = [(Key::Server, Some(&config.server)), (Key::StatusUrl, config.status_url.get())];
+        for (key, url) in urls.into_iter().filter_map(|(key, url)| Some((key, url?))) {
+            if url.scheme() == "http" && !is_loopback(url) {
+                let name = key.name();
+                warnings.push(format!(
+                    "{name} is {url}: the tokens of people travel unencrypted, which only a network of one's own may \
+                     see; use https"
+                ));
+            }
+        }
+    }
     warnings
 }
 
@@ -236,6 +267,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     // Names are looked up once, here: what is listened on must not depend on who answers later.
     let first = text.to_socket_addrs().ok().and_then(|mut found| found.next());
     first.ok_or_else(|| words.to_owned())
+}
+
+fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    address(text).map(Some).map_err(|words| format!("{words}, or off"))
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

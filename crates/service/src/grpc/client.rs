@@ -87,6 +87,13 @@ impl Client {
         Ok(Self { replicas, preferred: Arc::default(), ready: 0, token: target.token })
     }
 
+    /// The same connections for the calls of somebody else. What protects the token on its way was settled by
+    /// whoever made this client: to a target without a token it may be `http`.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        Self { token: Some(token), ..self.clone() }
+    }
+
     /// The bare channel of the first replica, without token and trace.
     pub fn channel(&self) -> Channel {
         self.replicas[0].clone()

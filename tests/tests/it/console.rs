@@ -1,0 +1,84 @@
+//! The console in a browser: from a key to the rejects of a finished run.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use klaviyo_sim::{AccountConfig, Config};
+
+use crate::harness::{LIST, Services, Sim, account, free_address, limited, rate};
+
+/// As few at a time, and so slowly, that somebody can watch it.
+const BATCH: &str = "500";
+const PROFILES_PER_SECOND: u32 = 2_000;
+const FIRST_ROWS: u32 = 12_000;
+/// What is exported later, with the past that the chart shows.
+const LATER_ROWS: [u32; 7] = [900, 1_400, 1_100, 1_900, 2_300, 2_100, 2_600];
+
+#[test]
+fn somebody_with_nothing_but_a_browser_gets_from_a_key_to_the_rejects_of_a_run() {
+    let sim = Sim::start(Config {
+        accounts: vec![AccountConfig { name: "Example Shop".to_owned(), ..account() }],
+        no_limits: true,
+        process_rate: rate(PROFILES_PER_SECOND),
+        ..limited()
+    });
+    let console = free_address();
+    let listen = console.to_string();
+    let more = [("SEGUE_CONSOLE_LISTEN", listen.as_str()), ("SEGUE_BATCH_PROFILES", BATCH)];
+    let services = Services::together_with(&sim, &more);
+    segments(&services);
+    let shots = shots();
+    let told = Command::new("node")
+        .arg(scripts().join("story.mjs"))
+        .arg(format!("http://{console}"))
+        .arg(services.admin_token())
+        .args(["pk_sim", LIST])
+        .args([services.source(), shots.clone()])
+        .output()
+        .expect("node, which `make test` installs");
+    let (said, wrong) =
+        (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    assert!(told.status.success(), "{said}\n{wrong}\nPictures are in {}", shots.display());
+    assert!(sim.members(LIST).len() > usize::try_from(FIRST_ROWS / 2).unwrap());
+    // What a person is called, and by what they are known, is in no log.
+    let logged = services.all_said();
+    let token = fs::read_to_string(services.admin_token()).unwrap();
+    assert!(!logged.contains(token.trim()) && !logged.contains("pk_sim"), "{logged}");
+    assert!(!logged.contains("<script>"), "{logged}");
+}
+
+fn segments(services: &Services) {
+    let sample = |name: &str, rows: u32, seed: usize| {
+        let file = services.source().join(name);
+        let (rows, seed) = (rows.to_string(), seed.to_string());
+        let arguments = ["sample", "--rows", &rows, "--seed", &seed, "--dirty"];
+        let mut command = services.command(&arguments);
+        assert!(command.arg(file).output().unwrap().status.success(), "{name}");
+    };
+    sample("first.csv", FIRST_ROWS, 1);
+    for (nth, rows) in LATER_ROWS.into_iter().enumerate() {
+        sample(&format!("later-{nth}.csv"), rows, nth + 2);
+    }
+    let hostile = "email,first_name\n<script>alert(1)</script>,x\n=cmd|' /C calc'!A0,y\nada@one.example,Ada\n";
+    fs::write(services.source().join("hostile.csv"), hostile).unwrap();
+}
+
+/// Pictures of every page, for people to look at.
+fn shots() -> PathBuf {
+    let binaries = crate::harness::segue();
+    let target = binaries.ancestors().nth(2).unwrap().to_owned();
+    let shots = target.join("console-shots");
+    fs::create_dir_all(&shots).unwrap();
+    shots
+}
+
+/// Where the scripts are, with what they need.
+fn scripts() -> PathBuf {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
+    let ready = Command::new("sh").arg(scripts.join("setup.sh")).output().unwrap();
+    assert!(ready.status.success(), "{}", String::from_utf8_lossy(&ready.stderr));
+    scripts
+}

@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct Caller {
     /// Asked in the name of the caller.
     pub(crate) services: Services,
+    /// As the services call them, for ever.
+    pub(crate) subject: String,
     pub(crate) name: String,
     /// `None`: a role that this console does not know, and so no button.
     pub(crate) role: Option<Role>,
@@ -59,8 +61,9 @@ impl FromRequestParts<Arc<App>> for Caller {
         let asked = services.tokens().get_caller(asking(v1::GetCallerRequest {})).await?;
         let caller = asked.into_inner();
         let role = role_of(caller.role());
-        let name = if caller.display_name.is_empty() { caller.subject } else { caller.display_name };
-        Ok(Self { services, name, role, csrf })
+        let v1::GetCallerResponse { subject, display_name, role: _ } = caller;
+        let name = if display_name.is_empty() { subject.clone() } else { display_name };
+        Ok(Self { services, subject, name, role, csrf })
     }
 }
 

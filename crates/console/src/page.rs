@@ -21,11 +21,12 @@ pub(crate) enum Place {
     Schedule,
     Jobs,
     Tokens,
+    Audit,
 }
 
 impl Place {
     /// With the call that a page makes first: who may not make it finds no link.
-    const ALL: [(Self, &'static str, &'static str, &'static str); 7] = [
+    const ALL: [(Self, &'static str, &'static str, &'static str); 8] = [
         (Self::Overview, "/", "Overview", "StatusService/ListRuns"),
         (Self::Exports, "/exports", "Exports", "ExportService/ListExports"),
         (Self::Runs, "/runs", "Runs", "StatusService/ListRuns"),
@@ -33,6 +34,7 @@ impl Place {
         (Self::Schedule, "/schedule", "Schedule", "ScheduleService/GetSystemSchedule"),
         (Self::Jobs, "/jobs", "Dead jobs", "JobService/ListDeadJobs"),
         (Self::Tokens, "/tokens", "Tokens", "TokenService/ListTokens"),
+        (Self::Audit, "/audit", "Audit", "AuditService/ListAuditEntries"),
     ];
 }
 
@@ -95,8 +97,14 @@ fn notice(code: &str) -> Option<&'static str> {
         "signed-in" => "You are signed in.",
         "signed-out" => "You are signed out.",
         "connected" => "The connection is made: Klaviyo has accepted the key.",
+        "changed" => "The connection is changed.",
+        "detached" => "The connection is removed, and its key with it. Exports without a connection do not run.",
         "disconnected" => "The connection is removed, and its key with it.",
         "saved" => "The export is saved. Saving runs nothing.",
+        "enabled" => "The export is enabled: it runs again.",
+        "disabled" => "The export is disabled: it does not run, neither by itself nor when asked to.",
+        "owned" => "The export runs for you from now on.",
+        "copied" => "This is the copy. It is yours, and disabled until you enable it.",
         "removed" => "The export is removed. Its ended runs stay.",
         "started" => "The run is started.",
         "retried" => "A new run sends what was left undelivered.",

@@ -1,5 +1,7 @@
 //! The pages.
 
+mod audit;
+mod connection_form;
 mod connections;
 mod export_form;
 mod exports;
@@ -32,8 +34,9 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route(SIGN_IN, get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/connections", get(connections::list))
-        .route("/connections/new", get(connections::new).post(connections::create))
+        .route("/connections/new", get(connection_form::new).post(connection_form::create))
         .route("/connections/{id}", get(connections::show))
+        .route("/connections/{id}/edit", get(connection_form::edit).post(connection_form::update))
         .route("/connections/{id}/verify", post(connections::verify))
         .route("/connections/{id}/remove", get(connections::ask).post(connections::remove))
         .route("/exports", get(exports::list))
@@ -41,6 +44,9 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/exports/{id}", get(exports::show))
         .route("/exports/{id}/edit", get(export_form::edit).post(export_form::update))
         .route("/exports/{id}/run", post(exports::run))
+        .route("/exports/{id}/set", post(exports::set))
+        .route("/exports/{id}/duplicate", post(exports::duplicate))
+        .route("/exports/run-all", post(exports::run_all))
         .route("/exports/{id}/remove", get(exports::ask).post(exports::remove))
         .route("/runs", get(runs::list))
         .route("/runs/{id}", get(runs::show))
@@ -50,6 +56,8 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/runs/{id}/rejects", get(rejects::show))
         .route("/runs/{id}/rejects.csv", get(rejects::download))
         .route("/schedule", get(schedule::show).post(schedule::save))
+        .route("/audit", get(audit::list))
+        .route("/audit/verify", post(audit::verify))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{id}/requeue", post(jobs::requeue))
         .route("/jobs/{id}/drop", get(jobs::ask).post(jobs::remove))

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use segue_proto::v1::{
-    self, connection_service_client::ConnectionServiceClient,
+    self, audit_service_client::AuditServiceClient,
+    connection_service_client::ConnectionServiceClient,
     export_service_client::ExportServiceClient, job_service_client::JobServiceClient,
     run_service_client::RunServiceClient, schedule_service_client::ScheduleServiceClient,
     status_service_client::StatusServiceClient, token_service_client::TokenServiceClient,
@@ -36,6 +37,10 @@ impl Services {
         let token = Token::new(token)?;
         let control_plane = self.control_plane.with_token(token.clone());
         Some(Self { control_plane, status: self.status.with_token(token) })
+    }
+
+    pub(crate) fn audit(&self) -> AuditServiceClient<Client> {
+        AuditServiceClient::new(self.control_plane.clone())
     }
 
     pub(crate) fn connections(&self) -> ConnectionServiceClient<Client> {

@@ -2,29 +2,17 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::{extract::Path, response::Response};
-use http::StatusCode;
 use segue_proto::v1;
 
-use super::{go_to, problems::Problems, request_id};
+use super::go_to;
 use crate::{
     caller::Caller,
     failure::Failure,
     form::{Form, address},
-    page::{Chrome, Place, html, html_as},
+    page::{Chrome, Place, html},
     services::{asking, present},
     shown::{Markup, counted, when_given},
 };
-
-/// The text that whoever makes a connection agrees to.
-const CONSENT: &str = include_str!("../../../../docs/consent.md");
-/// Which input is meant by a field that is wrong.
-const INPUTS: [(&str, &str); 5] = [
-    ("connection.display_name", "display_name"),
-    ("connection.api_key", "api_key"),
-    ("connection.consent.accepted_by", "accepted_by"),
-    ("connection.consent", "agree"),
-    ("request_id", ""),
-];
 
 #[derive(Template)]
 #[template(path = "connections.html")]
@@ -39,20 +27,9 @@ struct ConnectionRow {
     name: String,
     account: String,
     account_id: String,
+    sharing: String,
     exports: String,
     created: Option<Markup>,
-}
-
-#[derive(Template)]
-#[template(path = "connection_new.html")]
-struct NewPage {
-    chrome: Chrome,
-    problems: Problems,
-    request_id: String,
-    display_name: String,
-    accepted_by: String,
-    agreed: bool,
-    consent: Consent,
 }
 
 #[derive(Template)]
@@ -61,16 +38,24 @@ struct ConnectionPage {
     chrome: Chrome,
     id: String,
     name: String,
-    account: String,
-    account_id: String,
+    sharing: String,
+    /// What only administrators see.
+    account: Option<Account>,
+    exports: Vec<Named>,
+    verified: Option<Verified>,
+    may_verify: bool,
+    may_edit: bool,
+    may_remove: bool,
+    may_export: bool,
+}
+
+struct Account {
+    name: String,
+    id: String,
     created: Option<Markup>,
     accepted_by: String,
     accepted: Option<Markup>,
     text_version: String,
-    exports: Vec<Named>,
-    verified: Option<Verified>,
-    may_verify: bool,
-    may_remove: bool,
 }
 
 #[derive(Template)]
@@ -94,30 +79,16 @@ struct Verified {
     problem: String,
 }
 
-/// The text as it stands in the documentation: a version, a first sentence, numbered points.
-pub(crate) struct Consent {
-    pub(crate) version: &'static str,
-    pub(crate) opening: &'static str,
-    pub(crate) points: Vec<String>,
-}
-
-impl Consent {
-    pub(crate) fn current() -> Self {
-        let mut consent = Self { version: "", opening: "", points: Vec::new() };
-        for line in CONSENT.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let numbered = line.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
-            if let Some(version) = line.strip_prefix("Version ") {
-                consent.version = version;
-            } else if let Some((_, point)) = numbered {
-                consent.points.push(point.to_owned());
-            } else if let Some(point) = consent.points.last_mut() {
-                point.push(' ');
-                point.push_str(line);
-            } else if !line.starts_with('#') {
-                consent.opening = line;
-            }
+/// Who may use a connection, in words.
+fn sharing_words(sharing: Option<&v1::Sharing>) -> String {
+    match sharing {
+        Some(v1::Sharing { contributors: true, list_ids }) if list_ids.is_empty() => {
+            "Contributors, for any list".to_owned()
         }
-        consent
+        Some(v1::Sharing { contributors: true, list_ids }) => {
+            format!("Contributors, for {}", list_ids.join(", "))
+        }
+        _ => "Administrators only".to_owned(),
     }
 }
 
@@ -130,6 +101,7 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
     }
     let row = |connection: v1::Connection| ConnectionRow {
         exports: counted(users.get(&connection.id).copied().unwrap_or(0), "export", "exports"),
+        sharing: sharing_words(connection.sharing.as_ref()),
         name: connection.display_name,
         account: connection.account_name,
         account_id: connection.account_id,
@@ -143,67 +115,7 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
     })
 }
 
-fn new_page(caller: &Caller, problems: Problems, form: &Form) -> NewPage {
-    let given = |name: &str, otherwise: String| {
-        if form.has(name) { form.text(name).to_owned() } else { otherwise }
-    };
-    NewPage {
-        chrome: Chrome::new(caller, Place::Connections, "Add a connection"),
-        problems,
-        request_id: given("request_id", request_id()),
-        display_name: given("display_name", String::new()),
-        accepted_by: given("accepted_by", caller.name.clone()),
-        agreed: form.has("agree"),
-        consent: Consent::current(),
-    }
-}
-
-pub(super) async fn new(caller: Caller) -> Result<Response, Failure> {
-    html(&new_page(&caller, Problems::default(), &Form::default()))
-}
-
-pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failure> {
-    let again = |problems| {
-        html_as(StatusCode::UNPROCESSABLE_ENTITY, &new_page(&caller, problems, &form))
-    };
-    let mut problems = Problems::default();
-    if !form.has("agree") {
-        problems.note("agree", "Nothing is sent to Klaviyo without consent: read the text, then tick this.");
-    }
-    if form.text("display_name").is_empty() {
-        problems.note("display_name", "Give it a name.");
-    }
-    if form.text("api_key").is_empty() {
-        problems.note("api_key", "Paste the private key.");
-    }
-    if problems.any() {
-        return again(problems);
-    }
-    let consent = v1::Consent {
-        text_version: Consent::current().version.to_owned(),
-        accepted_by: form.text("accepted_by").to_owned(),
-        accepted_at: None,
-    };
-    let connection = v1::Connection {
-        display_name: form.text("display_name").to_owned(),
-        api_key: form.text("api_key").to_owned(),
-        consent: Some(consent),
-        ..v1::Connection::default()
-    };
-    let request = v1::CreateConnectionRequest {
-        connection: Some(connection),
-        request_id: form.text("request_id").to_owned(),
-    };
-    match caller.services.connections().create_connection(asking(request)).await {
-        Ok(made) => {
-            let made = present(made.into_inner().connection)?;
-            Ok(go_to(&address(&format!("/connections/{}", made.id), &[("done", "connected")])))
-        }
-        Err(status) => again(Problems::of(status, &INPUTS)?),
-    }
-}
-
-async fn get(caller: &Caller, id: String) -> Result<v1::Connection, Failure> {
+pub(super) async fn get(caller: &Caller, id: String) -> Result<v1::Connection, Failure> {
     let request = v1::GetConnectionRequest { id };
     let found = caller.services.connections().get_connection(asking(request)).await?;
     Ok(present(found.into_inner().connection)?)
@@ -222,22 +134,27 @@ async fn page(
     verified: Option<Verified>,
 ) -> Result<Response, Failure> {
     let exports = users(caller, &connection.id).await?;
-    let consent = connection.consent.unwrap_or_default();
+    let chrome = Chrome::new(caller, Place::Connections, connection.display_name.as_str());
+    let consent = connection.consent;
     html(&ConnectionPage {
-        chrome: Chrome::new(caller, Place::Connections, connection.display_name.as_str())
-            .after(form),
+        chrome: chrome.after(form),
         id: connection.id,
         name: connection.display_name,
-        account: connection.account_name,
-        account_id: connection.account_id,
-        created: when_given(connection.created_at),
-        accepted_by: consent.accepted_by,
-        accepted: when_given(consent.accepted_at),
-        text_version: consent.text_version,
+        sharing: sharing_words(connection.sharing.as_ref()),
+        account: consent.map(|consent| Account {
+            name: connection.account_name,
+            id: connection.account_id,
+            created: when_given(connection.created_at),
+            accepted_by: consent.accepted_by,
+            accepted: when_given(consent.accepted_at),
+            text_version: consent.text_version,
+        }),
         exports,
         verified,
         may_verify: caller.may("ConnectionService/VerifyConnection"),
+        may_edit: caller.may("ConnectionService/UpdateConnection"),
         may_remove: caller.may("ConnectionService/DeleteConnection"),
+        may_export: caller.may("ExportService/CreateExport"),
     })
 }
 
@@ -253,7 +170,7 @@ pub(super) async fn show(
 pub(super) async fn verify(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
     let request = v1::VerifyConnectionRequest { id };
     let said = caller.services.connections().verify_connection(asking(request)).await?;
-    let v1::VerifyConnectionResponse { connection, revision, problem } = said.into_inner();
+    let v1::VerifyConnectionResponse { connection, revision, problem, .. } = said.into_inner();
     let verified = Some(Verified { revision, problem });
     page(&caller, &Form::default(), present(connection)?, verified).await
 }
@@ -269,26 +186,35 @@ pub(super) async fn ask(caller: Caller, Path(id): Path<String>) -> Result<Respon
     })
 }
 
-pub(super) async fn remove(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
-    let request = v1::DeleteConnectionRequest { id };
-    caller.services.connections().delete_connection(asking(request)).await?;
-    Ok(go_to("/connections?done=disconnected"))
+pub(super) async fn remove(
+    caller: Caller,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, Failure> {
+    let request = v1::DeleteConnectionRequest { id, detach: form.has("detach") };
+    let detached = caller.services.connections().delete_connection(asking(request)).await?;
+    let done = match detached.into_inner().detached_export_ids.as_slice() {
+        [] => "disconnected",
+        _ => "detached",
+    };
+    Ok(go_to(&address("/connections", &[("done", done)])))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CONSENT, Consent};
+    use segue_proto::v1;
+
+    use super::sharing_words;
 
     #[test]
-    fn consent_is_shown_with_its_version_and_all_its_points() {
-        let consent = Consent::current();
-        assert!(CONSENT.contains(&format!("Version {}\n", consent.version)));
-        assert!(!consent.version.is_empty() && consent.opening.ends_with(':'));
-        let numbered = (1..).take_while(|nth| CONSENT.contains(&format!("\n{nth}. "))).count();
-        assert_eq!(consent.points.len(), numbered);
-        let words: usize = CONSENT.split_whitespace().count();
-        let shown: usize = consent.points.iter().map(|it| it.split_whitespace().count()).sum();
-        let around = consent.opening.split_whitespace().count() + numbered + "# Consent to send personal data Version x".split(' ').count();
-        assert_eq!(words, shown + around, "a word of the text is not shown");
+    fn sharing_is_told_in_words() {
+        let of = |contributors, lists: &[&str]| {
+            let list_ids = lists.iter().map(|&list| list.to_owned()).collect();
+            sharing_words(Some(&v1::Sharing { contributors, list_ids }))
+        };
+        assert_eq!(of(false, &[]), "Administrators only");
+        assert_eq!(of(true, &[]), "Contributors, for any list");
+        assert_eq!(of(true, &["A", "B"]), "Contributors, for A, B");
+        assert_eq!(sharing_words(None), "Administrators only");
     }
 }

@@ -235,7 +235,11 @@ async fn page(
         tokio::join!(caller.services.all_connections(), system_schedule(caller));
     let choice = |connection: v1::Connection| Choice {
         chosen: connection.id == inputs.connection,
-        words: format!("{} ({})", connection.display_name, connection.account_name),
+        // Of the account only administrators are told.
+        words: match connection.account_name.as_str() {
+            "" => connection.display_name,
+            account => format!("{} ({account})", connection.display_name),
+        },
         id: connection.id,
     };
     let connections = connections?.into_iter().map(choice).collect();
@@ -296,7 +300,7 @@ pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failu
             let made = present(made.into_inner().export)?;
             Ok(go_to(&address(&format!("/exports/{}", made.id), &[("done", "saved")])))
         }
-        Err(status) => again(&caller, edited, &form, Problems::of(status, &INPUTS)?).await,
+        Err(status) => again(&caller, edited, &form, Problems::of(&status, &INPUTS)?).await,
     }
 }
 
@@ -320,7 +324,7 @@ pub(super) async fn update(
             let saved = present(saved.into_inner().export)?;
             Ok(go_to(&address(&format!("/exports/{}", saved.id), &[("done", "saved")])))
         }
-        Err(status) => again(&caller, edited, &form, Problems::of(status, &INPUTS)?).await,
+        Err(status) => again(&caller, edited, &form, Problems::of(&status, &INPUTS)?).await,
     }
 }
 

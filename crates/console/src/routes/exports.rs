@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::{extract::Path, response::Response};
+use prost_types::FieldMask;
+use segue_access::Role;
 use segue_proto::v1;
 
 use super::{
@@ -16,7 +18,7 @@ use crate::{
     form::{Form, address},
     page::{Chrome, Place, html},
     services::{asking, present},
-    shown::{Markup, counted, grouped, has_ended, when_given},
+    shown::{Markup, Tone, counted, grouped, has_ended, mark, when_given},
 };
 
 /// Among so many runs the last one of each export is looked for.
@@ -30,13 +32,18 @@ struct ExportsPage {
     shows_connections: bool,
     may_create: bool,
     may_run: bool,
+    may_run_all: bool,
     may_connect: bool,
+    /// For the button that runs all.
+    request_id: String,
 }
 
 struct ExportRow {
     id: String,
     name: String,
     connection: String,
+    state: State,
+    owner: String,
     list_id: String,
     segments: String,
     next: Option<Markup>,
@@ -44,6 +51,37 @@ struct ExportRow {
     last: Option<LastRun>,
     /// For the button that runs it.
     request_id: String,
+}
+
+/// Whether an export runs at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Enabled,
+    Disabled,
+    NoConnection,
+}
+
+impl State {
+    fn of(export: &v1::Export) -> Self {
+        match (export.disabled, export.connection_id.is_empty()) {
+            (_, true) => Self::NoConnection,
+            (true, _) => Self::Disabled,
+            _ => Self::Enabled,
+        }
+    }
+
+    fn runs(self) -> bool {
+        self == Self::Enabled
+    }
+
+    /// Nothing is said of what is as it should be.
+    fn chip(self) -> Option<Markup> {
+        match self {
+            Self::Enabled => None,
+            Self::Disabled => Some(mark(Tone::Calm, "Disabled")),
+            Self::NoConnection => Some(mark(Tone::Warn, "No connection")),
+        }
+    }
 }
 
 struct LastRun {
@@ -60,6 +98,11 @@ struct ExportPage {
     id: String,
     name: String,
     connection: Option<Named>,
+    state: State,
+    /// It is not turned off, though it may lack a connection.
+    enabled: bool,
+    owner: String,
+    is_own: bool,
     list_id: String,
     segments: Vec<String>,
     mapping: Vec<Mapped>,
@@ -76,6 +119,8 @@ struct ExportPage {
     may_run: bool,
     may_edit: bool,
     may_remove: bool,
+    may_copy: bool,
+    may_take: bool,
 }
 
 struct Named {
@@ -135,6 +180,8 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
         next: when_given(export.next_run_at),
         late: export.schedule_problem.is_some(),
         last: last.remove(&export.id),
+        state: State::of(&export),
+        owner: owner_name(&export),
         request_id: request_id(),
         id: export.id,
         name: export.display_name,
@@ -146,6 +193,8 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
         shows_connections: !connections.is_empty(),
         may_create: caller.may("ExportService/CreateExport"),
         may_run: caller.may("RunService/StartRun"),
+        may_run_all: caller.may("RunService/StartAllRuns"),
+        request_id: request_id(),
         may_connect: caller.may("ConnectionService/CreateConnection"),
     })
 }
@@ -176,6 +225,10 @@ pub(super) async fn show(
     html(&ExportPage {
         chrome: Chrome::new(&caller, Place::Exports, export.display_name.as_str()).after(&form),
         connection: name.map(|name| Named { id: export.connection_id.clone(), name }),
+        state: State::of(&export),
+        enabled: !export.disabled,
+        owner: owner_name(&export),
+        is_own: export.owner.as_ref().is_some_and(|owner| owner.subject == caller.subject),
         others: others(&mapping),
         mapping: mapped(mapping),
         guards: guards(export.guards.unwrap_or_default()),
@@ -194,11 +247,23 @@ pub(super) async fn show(
         may_run: caller.may("RunService/StartRun"),
         may_edit: caller.may("ExportService/UpdateExport"),
         may_remove: caller.may("ExportService/DeleteExport"),
+        may_copy: caller.may("ExportService/DuplicateExport"),
+        // Only administrators give an export to somebody.
+        may_take: caller.role == Some(Role::Administrator),
         id: export.id,
         name: export.display_name,
         list_id: export.list_id,
         segments: export.segments,
     })
+}
+
+/// For whom it runs by its schedule.
+fn owner_name(export: &v1::Export) -> String {
+    match &export.owner {
+        Some(owner) if owner.display_name.is_empty() => owner.subject.clone(),
+        Some(owner) => owner.display_name.clone(),
+        None => "Segue".to_owned(),
+    }
 }
 
 pub(super) async fn system_schedule(caller: &Caller) -> Result<Option<v1::Schedule>, Failure> {
@@ -274,6 +339,76 @@ pub(super) async fn run(
     Ok(go_to(&address(&format!("/runs/{}", run.id), &[("done", "started")])))
 }
 
+/// Turns an export on or off, or makes the caller its owner.
+pub(super) async fn set(
+    caller: Caller,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, Failure> {
+    let mut export = v1::Export { id, ..v1::Export::default() };
+    let (path, done) = match form.text("action") {
+        "enable" => ("disabled", "enabled"),
+        "disable" => {
+            export.disabled = true;
+            ("disabled", "disabled")
+        }
+        "own" => {
+            let subject = caller.subject.clone();
+            export.owner = Some(v1::Owner { subject, display_name: String::new() });
+            ("owner.subject", "owned")
+        }
+        _ => return Err(Failure::NoPage),
+    };
+    let update_mask = Some(FieldMask { paths: vec![path.to_owned()] });
+    let request = v1::UpdateExportRequest { export: Some(export), update_mask };
+    let saved = caller.services.exports().update_export(asking(request)).await?.into_inner();
+    let id = present(saved.export)?.id;
+    Ok(go_to(&address(&format!("/exports/{id}"), &[("done", done)])))
+}
+
+pub(super) async fn duplicate(
+    caller: Caller,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, Failure> {
+    let request = v1::DuplicateExportRequest {
+        id,
+        display_name: String::new(),
+        request_id: form.text("request_id").to_owned(),
+    };
+    let copy = caller.services.exports().duplicate_export(asking(request)).await?.into_inner();
+    let id = present(copy.export)?.id;
+    Ok(go_to(&address(&format!("/exports/{id}"), &[("done", "copied")])))
+}
+
+#[derive(Template)]
+#[template(path = "run_all.html")]
+struct RunAllPage {
+    chrome: Chrome,
+    rows: Vec<StartedRow>,
+}
+
+struct StartedRow {
+    id: String,
+    name: String,
+    run: Option<String>,
+    problem: String,
+}
+
+pub(super) async fn run_all(caller: Caller, form: Form) -> Result<Response, Failure> {
+    let request = v1::StartAllRunsRequest { request_id: form.text("request_id").to_owned() };
+    let started = caller.services.runs().start_all_runs(asking(request)).await?.into_inner();
+    let names = Names::of(&caller.services.all_exports("").await?);
+    let row = |started: v1::StartedRun| StartedRow {
+        name: names.name(&started.export_id),
+        id: started.export_id,
+        run: started.run.map(|run| run.id),
+        problem: started.problem,
+    };
+    let rows = started.runs.into_iter().map(row).collect();
+    html(&RunAllPage { chrome: Chrome::new(&caller, Place::Exports, "Run all"), rows })
+}
+
 pub(super) async fn ask(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
     let export = get(&caller, id).await?;
     let chrome = Chrome::new(&caller, Place::Exports, "Remove an export");
@@ -297,7 +432,7 @@ mod tests {
 
     use askama::Template as _;
 
-    use super::{ExportRow, ExportsPage, guards, mapped, others};
+    use super::{ExportRow, ExportsPage, State, guards, mapped, others};
     use crate::page::Chrome;
 
     fn list(name: &str, may: bool) -> String {
@@ -313,6 +448,8 @@ mod tests {
             id: "exp_1".to_owned(),
             name: name.to_owned(),
             connection: name.to_owned(),
+            state: State::Enabled,
+            owner: name.to_owned(),
             list_id: name.to_owned(),
             segments: "1 segment".to_owned(),
             next: None,
@@ -326,7 +463,9 @@ mod tests {
             shows_connections: true,
             may_create: may,
             may_run: may,
+            may_run_all: may,
             may_connect: may,
+            request_id: "r".to_owned(),
         };
         page.render().unwrap()
     }
@@ -335,12 +474,12 @@ mod tests {
     fn names_are_text_and_nothing_else() {
         let page = list("<script>alert(1)</script>\"'&", true);
         assert!(!page.contains("<script>alert"), "{page}");
-        assert_eq!(page.matches("&#60;script&#62;alert(1)&#60;/script&#62;&#34;&#39;&#38;").count(), 5);
+        assert_eq!(page.matches("&#60;script&#62;alert(1)&#60;/script&#62;&#34;&#39;&#38;").count(), 6);
     }
 
     #[test]
     fn whoever_may_only_look_gets_no_button() {
-        for button in ["Run now", "Add an export"] {
+        for button in ["Run now", "Run all", "Add an export"] {
             assert!(list("Everyone", true).contains(button), "{button}");
             assert!(!list("Everyone", false).contains(button), "{button}");
         }

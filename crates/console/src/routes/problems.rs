@@ -31,7 +31,7 @@ impl Problems {
     /// # Errors
     /// Nothing in the form could mend it.
     pub(crate) fn of(
-        status: Status,
+        status: &Status,
         inputs: &[(&str, &'static str)],
     ) -> Result<Self, Failure> {
         match status.code() {
@@ -42,7 +42,7 @@ impl Problems {
             | Code::Unavailable
             | Code::ResourceExhausted
             | Code::DeadlineExceeded => {}
-            _ => return Err(status.into()),
+            _ => return Err(status.clone().into()),
         }
         let details = status.get_error_details();
         let bad = details.bad_request().map(|bad| &*bad.field_violations).unwrap_or_default();
@@ -56,7 +56,7 @@ impl Problems {
             }
         }
         if problems.0.is_empty() {
-            problems.note("", sentence(&words_of(&status)));
+            problems.note("", sentence(&words_of(status)));
         }
         Ok(problems)
     }
@@ -129,7 +129,7 @@ mod tests {
         details.add_bad_request_violation("update_mask", "is missing");
         let status = Status::with_error_details(Code::InvalidArgument, "no", details);
         let inputs = [("export.segments", "segments"), ("export.list_id", "list")];
-        let problems = Problems::of(status, &inputs).unwrap();
+        let problems = Problems::of(&status, &inputs).unwrap();
         assert_eq!(problems.with("segments"), "Is empty.");
         assert_eq!(problems.with("list"), "Is no id.");
         assert_eq!(problems.with("name"), "");
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn refusal_without_fields_concerns_the_whole_and_others_are_pages_of_their_own() {
         let status = Status::failed_precondition("a run is under way");
-        let problems = Problems::of(status, &[]).unwrap();
+        let problems = Problems::of(&status, &[]).unwrap();
         assert_eq!(problems.with(""), "A run is under way.");
-        assert!(Problems::of(Status::permission_denied("no"), &[]).is_err());
-        assert!(Problems::of(Status::unauthenticated("no"), &[]).is_err());
+        assert!(Problems::of(&Status::permission_denied("no"), &[]).is_err());
+        assert!(Problems::of(&Status::unauthenticated("no"), &[]).is_err());
     }
 }

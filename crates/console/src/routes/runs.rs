@@ -59,7 +59,7 @@ impl Names {
         Self(exports.iter().map(pair).collect())
     }
 
-    fn name(&self, export: &str) -> String {
+    pub(super) fn name(&self, export: &str) -> String {
         match self.0.get(export) {
             Some(name) => name.clone(),
             None if export.is_empty() => "Of the command line".to_owned(),
@@ -251,7 +251,11 @@ async fn past(caller: &Caller, export: &str) -> Result<Vec<v1::Run>, Failure> {
 
 fn facts(run: &v1::Run, counts: &v1::Counts) -> Vec<Fact> {
     let text = |words, text: String| Fact { words, text, time: None };
-    let mut facts = vec![text("Started by", trigger_words(run.trigger()).to_owned())];
+    let by = match run.started_by_name.as_str() {
+        "" => trigger_words(run.trigger()).to_owned(),
+        name => format!("{name}, {}", trigger_words(run.trigger())),
+    };
+    let mut facts = vec![text("Started by", by)];
     let times = [
         ("For the time", run.due_at),
         ("Asked for", run.created_at),

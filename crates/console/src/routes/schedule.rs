@@ -91,7 +91,7 @@ pub(super) async fn save(caller: Caller, form: Form) -> Result<Response, Failure
     if form.text("action") == "preview" {
         return match preview(&caller, schedule_of(&form)).await {
             Ok(next) => again(Problems::default(), Some(next)).await,
-            Err(status) => again(Problems::of(status, &INPUTS)?, None).await,
+            Err(status) => again(Problems::of(&status, &INPUTS)?, None).await,
         };
     }
     let schedule = (!off).then(|| schedule_of(&form));
@@ -99,6 +99,6 @@ pub(super) async fn save(caller: Caller, form: Form) -> Result<Response, Failure
     match caller.services.schedule().set_system_schedule(asking(request)).await {
         Ok(_) if off => Ok(go_to("/schedule?done=unscheduled")),
         Ok(_) => Ok(go_to("/schedule?done=scheduled")),
-        Err(status) => again(Problems::of(status, &INPUTS)?, None).await,
+        Err(status) => again(Problems::of(&status, &INPUTS)?, None).await,
     }
 }

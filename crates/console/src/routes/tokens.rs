@@ -163,7 +163,7 @@ pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failu
             let made = Made { name: present(token)?.display_name, secret };
             page(&caller, &form, Problems::default(), Some(made)).await
         }
-        Err(status) => page(&caller, &form, Problems::of(status, &INPUTS)?, None).await,
+        Err(status) => page(&caller, &form, Problems::of(&status, &INPUTS)?, None).await,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::config::{
 };
 
 /// Files that only their owner should be able to read.
-const SECRET_FILES: [Key; 7] = [
+const SECRET_FILES: [Key; 8] = [
     Key::MasterKeyFile,
     Key::OldMasterKeyFile,
     Key::WorkerTokenFile,

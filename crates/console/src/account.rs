@@ -42,7 +42,10 @@ impl Account {
         let kinds = [
             (("delivered", "Delivered", "Klaviyo has confirmed them."), counts.delivered),
             (("rejected", "Rejected", "Listed with the reason for each."), counts.rejected),
-            (("duplicates", "Duplicates", "The first row with the same address was taken."), counts.duplicates),
+            (
+                ("duplicates", "Duplicates", "The first row with the same address was taken."),
+                counts.duplicates,
+            ),
             (("unchanged", "Unchanged", "As they were sent before."), counts.unchanged),
             (("suppressed", "Suppressed", "Not to be sent."), counts.suppressed),
             (undelivered, counts.undelivered),
@@ -114,8 +117,7 @@ impl Progress {
         let counts = run.counts.clone().unwrap_or_default();
         let ended = has_ended(run.state());
         let settled = counts.rows_read.saturating_sub(counts.undelivered);
-        let done = (counts.rows_read > 0)
-            .then(|| settled.saturating_mul(1000) / counts.rows_read);
+        let done = (counts.rows_read > 0).then(|| settled.saturating_mul(1000) / counts.rows_read);
         let pace = Pace::of(run, &counts, now);
         let rate = pace.as_ref().map(|pace| format!("{} profiles/s", grouped(pace.rate)));
         let left = pace.and_then(|pace| pace.left(&counts)).filter(|_| !ended);
@@ -141,7 +143,9 @@ impl Progress {
             return format!("{state}: {} of {} rows delivered.", self.delivered, self.account.read);
         }
         match self.done {
-            Some(done) => format!("{state}: {} % of the rows read so far are done.", done / 100 * 10),
+            Some(done) => {
+                format!("{state}: {} % of the rows read so far are done.", done / 100 * 10)
+            }
             None => format!("{state}."),
         }
     }

@@ -30,8 +30,11 @@ impl fmt::Display for Asset {
 
 pub(crate) const STYLE: Asset =
     Asset::new("console.css", "text/css; charset=utf-8", include_str!("../assets/console.css"));
-pub(crate) const SCRIPT: Asset =
-    Asset::new("console.js", "text/javascript; charset=utf-8", include_str!("../assets/console.js"));
+pub(crate) const SCRIPT: Asset = Asset::new(
+    "console.js",
+    "text/javascript; charset=utf-8",
+    include_str!("../assets/console.js"),
+);
 pub(crate) const ICON: Asset =
     Asset::new("icon.svg", "image/svg+xml", include_str!("../assets/icon.svg"));
 

@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn buttons_follow_the_rules_of_the_services() {
         let allowed = |role| {
-            let all = ["RunService/StartRun", "StatusService/ListRejects", "TokenService/ListTokens"];
+            let all =
+                ["RunService/StartRun", "StatusService/ListRejects", "TokenService/ListTokens"];
             all.map(|method| may(role, method))
         };
         assert_eq!(allowed(Some(Role::Viewer)), [false, false, false]);

@@ -104,7 +104,8 @@ fn words(runs: &[v1::Run]) -> String {
     });
     let states = states.collect::<Vec<_>>().join(", ");
     let delivered = runs.iter().map(|run| run.counts.as_ref().map_or(0, |it| it.delivered));
-    let (least, most) = delivered.fold((u64::MAX, 0), |(least, most), rows| (least.min(rows), most.max(rows)));
+    let (least, most) =
+        delivered.fold((u64::MAX, 0), |(least, most), rows| (least.min(rows), most.max(rows)));
     let count = u64::try_from(runs.len()).unwrap_or(u64::MAX);
     format!(
         "{}: {states}. Rows delivered by a run: from {} to {}.",

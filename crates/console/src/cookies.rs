@@ -49,9 +49,8 @@ impl Cookies {
     pub(crate) fn set(&self, purpose: Purpose, value: &str, seconds: i64) -> Option<HeaderValue> {
         let name = self.name(purpose);
         let secure = if self.secure { "; Secure" } else { "" };
-        let text = format!(
-            "{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-        );
+        let text =
+            format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
         let mut value = HeaderValue::from_str(&text).ok()?;
         value.set_sensitive(true);
         Some(value)

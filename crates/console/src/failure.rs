@@ -108,7 +108,9 @@ fn refused(status: &Status) -> Response {
     let (code, title) = match status.code() {
         Code::PermissionDenied => (StatusCode::FORBIDDEN, "Your role does not allow this"),
         Code::NotFound => (StatusCode::NOT_FOUND, "It is not there"),
-        Code::InvalidArgument | Code::OutOfRange => (StatusCode::BAD_REQUEST, "That is not possible"),
+        Code::InvalidArgument | Code::OutOfRange => {
+            (StatusCode::BAD_REQUEST, "That is not possible")
+        }
         Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => {
             (StatusCode::CONFLICT, "This cannot be done now")
         }
@@ -169,7 +171,8 @@ mod tests {
         let response = failure.into_response();
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
         assert_eq!(response.headers()[LOCATION], "/sign-in?ended=1");
-        let response = Failure::SignedOut { next: "/runs?state=4&x=a b".to_owned() }.into_response();
+        let response =
+            Failure::SignedOut { next: "/runs?state=4&x=a b".to_owned() }.into_response();
         assert_eq!(response.headers()[LOCATION], "/sign-in?next=%2Fruns%3Fstate%3D4%26x%3Da+b");
     }
 

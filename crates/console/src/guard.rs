@@ -45,11 +45,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
 ];
 
-pub(crate) async fn guard(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     // Addresses are whatever somebody has typed; routes are ours.
     let matched = request.extensions().get::<MatchedPath>();
@@ -91,9 +87,7 @@ fn protect(headers: &mut HeaderMap) {
     }
     // Pages tell about customers: they are in no cache, and not behind the button for going back once somebody has
     // signed out.
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// Lets through what only looks, and forms of this console; their content goes on as [`Form`].

@@ -98,11 +98,15 @@ fn notice(code: &str) -> Option<&'static str> {
         "signed-out" => "You are signed out.",
         "connected" => "The connection is made: Klaviyo has accepted the key.",
         "changed" => "The connection is changed.",
-        "detached" => "The connection is removed, and its key with it. Exports without a connection do not run.",
+        "detached" => {
+            "The connection is removed, and its key with it. Exports without a connection do not run."
+        }
         "disconnected" => "The connection is removed, and its key with it.",
         "saved" => "The export is saved. Saving runs nothing.",
         "enabled" => "The export is enabled: it runs again.",
-        "disabled" => "The export is disabled: it does not run, neither by itself nor when asked to.",
+        "disabled" => {
+            "The export is disabled: it does not run, neither by itself nor when asked to."
+        }
         "owned" => "The export runs for you from now on.",
         "copied" => "This is the copy. It is yours, and disabled until you enable it.",
         "removed" => "The export is removed. Its ended runs stay.",
@@ -134,7 +138,8 @@ pub(crate) fn answer(status: StatusCode, template: &impl Template) -> Response {
         Ok(page) => (status, Html(page)).into_response(),
         Err(err) => {
             tracing::error!(error = %err, "a page was not made");
-            (StatusCode::INTERNAL_SERVER_ERROR, "The console failed; its log says why.").into_response()
+            (StatusCode::INTERNAL_SERVER_ERROR, "The console failed; its log says why.")
+                .into_response()
         }
     }
 }

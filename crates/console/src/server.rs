@@ -1,10 +1,6 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
-use axum::{
-    Router,
-    extract::FromRequestParts,
-    middleware::from_fn_with_state,
-};
+use axum::{Router, extract::FromRequestParts, middleware::from_fn_with_state};
 use http::request::Parts;
 use metrics::Unit;
 use secrecy::SecretBox;
@@ -13,14 +9,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    DURATION, REQUESTS,
-    cookies::Cookies,
-    failure::Failure,
-    form::Form,
-    guard::guard,
-    routes,
-    seal::Sealer,
-    services::Services,
+    DURATION, REQUESTS, cookies::Cookies, failure::Failure, form::Form, guard::guard, routes,
+    seal::Sealer, services::Services,
 };
 
 /// What a console is made of.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use segue_proto::v1::{
     self, audit_service_client::AuditServiceClient,
-    connection_service_client::ConnectionServiceClient,
-    export_service_client::ExportServiceClient, job_service_client::JobServiceClient,
-    run_service_client::RunServiceClient, schedule_service_client::ScheduleServiceClient,
-    status_service_client::StatusServiceClient, token_service_client::TokenServiceClient,
+    connection_service_client::ConnectionServiceClient, export_service_client::ExportServiceClient,
+    job_service_client::JobServiceClient, run_service_client::RunServiceClient,
+    schedule_service_client::ScheduleServiceClient, status_service_client::StatusServiceClient,
+    token_service_client::TokenServiceClient,
 };
 use segue_service::grpc::{Client, Token};
 use tonic::Status;

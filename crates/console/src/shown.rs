@@ -127,10 +127,8 @@ pub(crate) fn state(state: v1::RunState) -> Markup {
 pub(crate) fn mark(tone: Tone, words: &'static str) -> Markup {
     let tone = match tone {
         Tone::Calm => "calm",
-        Tone::Busy => "busy",
         Tone::Good => "good",
         Tone::Warn => "warn",
-        Tone::Bad => "bad",
     };
     chip(tone, words)
 }
@@ -138,10 +136,8 @@ pub(crate) fn mark(tone: Tone, words: &'static str) -> Markup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Calm,
-    Busy,
     Good,
     Warn,
-    Bad,
 }
 
 pub(crate) fn has_ended(state: v1::RunState) -> bool {

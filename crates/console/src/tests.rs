@@ -80,7 +80,8 @@ impl Browser {
 #[tokio::test]
 async fn every_answer_is_protected_whatever_it_is() {
     let mut browser = Browser::new();
-    for place in ["/sign-in", "/", "/exports", "/no/such/page", "/assets/console.css", "/assets/no"] {
+    for place in ["/sign-in", "/", "/exports", "/no/such/page", "/assets/console.css", "/assets/no"]
+    {
         let answer = browser.get(place).await;
         let policy = answer.headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none';"), "{place}: {policy}");
@@ -164,15 +165,20 @@ async fn sign_in_takes_a_form_of_its_own_page_only_and_keeps_no_token_that_it_ca
     let answer = browser.post("/sign-in", "a=b", format!("csrf={csrf}&token=segue_a_b")).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     let long = "x".repeat(2801);
-    for (token, words) in
-        [("", "Paste a token"), (&*long, "2801 characters"), ("a%0Ab", "no token has"), ("segue_a_b", "cannot reach")]
-    {
+    for (token, words) in [
+        ("", "Paste a token"),
+        (&*long, "2801 characters"),
+        ("a%0Ab", "no token has"),
+        ("segue_a_b", "cannot reach"),
+    ] {
         let answer = browser.post("/sign-in", cookie, format!("csrf={csrf}&token={token}")).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{token}");
         assert!(answer.body.contains(words), "{token}: {}", answer.body);
         assert!(token.is_empty() || !answer.body.contains(token), "the token is on the page");
         let set = answer.headers.get_all(SET_COOKIE).into_iter();
-        assert!(set.into_iter().all(|it| it.to_str().unwrap().starts_with("__Host-segue-visitor=")));
+        assert!(
+            set.into_iter().all(|it| it.to_str().unwrap().starts_with("__Host-segue-visitor="))
+        );
     }
 }
 

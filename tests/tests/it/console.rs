@@ -12,10 +12,10 @@ use crate::harness::{LIST, Services, Sim, account, free_address, limited, rate};
 
 /// As few at a time, and so slowly, that somebody can watch it.
 const BATCH: &str = "500";
-const PROFILES_PER_SECOND: u32 = 2_000;
+const PROFILES_PER_SECOND: u32 = 3_000;
 const FIRST_ROWS: u32 = 12_000;
 /// What is exported later, with the past that the chart shows.
-const LATER_ROWS: [u32; 7] = [900, 1_400, 1_100, 1_900, 2_300, 2_100, 2_600];
+const LATER_ROWS: [u32; 7] = [5_200, 6_900, 6_100, 8_400, 9_300, 8_800, 10_400];
 
 #[test]
 fn somebody_with_nothing_but_a_browser_gets_from_a_key_to_the_rejects_of_a_run() {

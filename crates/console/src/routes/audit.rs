@@ -56,7 +56,11 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
     page(&caller, &form, None).await
 }
 
-async fn page(caller: &Caller, form: &Form, verified: Option<Verified>) -> Result<Response, Failure> {
+async fn page(
+    caller: &Caller,
+    form: &Form,
+    verified: Option<Verified>,
+) -> Result<Response, Failure> {
     let object = form.text("object");
     let request = v1::ListAuditEntriesRequest {
         page_size: PAGE,
@@ -78,7 +82,8 @@ async fn page(caller: &Caller, form: &Form, verified: Option<Verified>) -> Resul
 }
 
 fn entry(entry: v1::AuditEntry) -> Entry {
-    let v1::AuditEntry { seq, at, subject, display_name, action, object_id, detail, hash: _ } = entry;
+    let v1::AuditEntry { seq, at, subject, display_name, action, object_id, detail, hash: _ } =
+        entry;
     Entry {
         seq: grouped(seq),
         at: timestamp(at).map(when_exactly),
@@ -97,7 +102,8 @@ fn changes(detail: &str) -> Vec<Change> {
     let (before, after) = (part("before"), part("after"));
     if before.is_none() && after.is_none() {
         let nothing = detail.is_empty() || detail == "{}" || detail == "null";
-        let all = Change { field: "detail".to_owned(), before: String::new(), after: detail.to_owned() };
+        let all =
+            Change { field: "detail".to_owned(), before: String::new(), after: detail.to_owned() };
         return if nothing { Vec::new() } else { vec![all] };
     }
     let fields: BTreeSet<&String> =
@@ -125,12 +131,8 @@ pub(super) async fn verify(caller: Caller) -> Result<Response, Failure> {
     let request = asking(v1::VerifyAuditRequest {});
     let said = caller.services.audit().verify_audit(request).await?.into_inner();
     let v1::VerifyAuditResponse { entries, broken_seq, problem, last_hash } = said;
-    let verified = Verified {
-        entries: grouped(entries),
-        problem,
-        broken: grouped(broken_seq),
-        last_hash,
-    };
+    let verified =
+        Verified { entries: grouped(entries), problem, broken: grouped(broken_seq), last_hash };
     page(&caller, &Form::default(), Some(verified)).await
 }
 

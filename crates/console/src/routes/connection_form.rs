@@ -109,9 +109,8 @@ pub(super) async fn new(caller: Caller) -> Result<Response, Failure> {
 }
 
 pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failure> {
-    let again = |problems: Problems| {
-        html_as(problems.status(), &new_page(&caller, problems, &form))
-    };
+    let again =
+        |problems: Problems| html_as(problems.status(), &new_page(&caller, problems, &form));
     let mut problems = Problems::default();
     if form.text("display_name").is_empty() {
         problems.note("display_name", "Give it a name.");
@@ -120,7 +119,10 @@ pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failu
         problems.note("api_key", "Paste the private key.");
     }
     if !form.has("agree") {
-        problems.note("agree", "Nothing is sent to Klaviyo without consent: read the text, then tick this.");
+        problems.note(
+            "agree",
+            "Nothing is sent to Klaviyo without consent: read the text, then tick this.",
+        );
     }
     if problems.any() {
         return again(problems);

@@ -347,16 +347,21 @@ mod tests {
         assert_eq!(mapping.attributes["location.city"], "town");
         assert_eq!(mapping.default_country, "DE");
         assert_eq!(mapping.properties.unwrap().select(), Select::Only);
-        let guards = v1::Guards { allow_live_flows: false, allow_empty: true, max_profiles: 50_000 };
+        let guards =
+            v1::Guards { allow_live_flows: false, allow_empty: true, max_profiles: 50_000 };
         assert_eq!(export.guards, Some(guards));
         let inputs = Inputs::of(&export);
-        assert_eq!((inputs.segments.as_str(), inputs.columns.as_str()), ("a.csv\nb.csv", "tier\nage"));
+        assert_eq!(
+            (inputs.segments.as_str(), inputs.columns.as_str()),
+            ("a.csv\nb.csv", "tier\nage")
+        );
         assert_eq!((inputs.rules.len(), inputs.mode, inputs.properties), (4, "off", "only"));
     }
 
     #[test]
     fn what_the_contract_cannot_say_is_a_problem_of_an_input() {
-        let form = "attribute=a&column=x&attribute=a&column=y&attribute=b&column=&max_profiles=many";
+        let form =
+            "attribute=a&column=x&attribute=a&column=y&attribute=b&column=&max_profiles=many";
         let (_, problems) = export_of(&Form::parse(form.as_bytes()));
         assert!(problems.with("mapping").contains("two columns"));
         assert!(problems.with("mapping").contains("both"));

@@ -18,7 +18,7 @@ use crate::{
     form::{Form, address},
     page::{Chrome, Place, html},
     services::{asking, present},
-    shown::{Markup, Tone, counted, grouped, has_ended, mark, when_given},
+    shown::{Markup, Tone, counted, grouped, mark, when_given},
 };
 
 /// Among so many runs the last one of each export is looked for.
@@ -88,7 +88,6 @@ struct LastRun {
     id: String,
     state: Markup,
     at: Option<Markup>,
-    goes_on: bool,
 }
 
 #[derive(Template)]
@@ -167,8 +166,7 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
     let mut last: BTreeMap<String, LastRun> = BTreeMap::new();
     for run in runs? {
         let (state, at) = (crate::shown::state(run.state()), when_given(run.created_at));
-        let goes_on = !has_ended(run.state());
-        last.entry(run.export_id).or_insert(LastRun { id: run.id, state, at, goes_on });
+        last.entry(run.export_id).or_insert(LastRun { id: run.id, state, at });
     }
     let row = |export: v1::Export| ExportRow {
         connection: connections.get(&export.connection_id).cloned().unwrap_or_default(),
@@ -276,10 +274,8 @@ fn mapped(mapping: v1::Mapping) -> Vec<Mapped> {
     let v1::Mapping { email, attributes, .. } = mapping;
     let email = Some(email).filter(|column| !column.is_empty());
     let email = email.map(|column| Mapped { attribute: "email".to_owned(), column });
-    let mut others: Vec<Mapped> = attributes
-        .into_iter()
-        .map(|(attribute, column)| Mapped { attribute, column })
-        .collect();
+    let mut others: Vec<Mapped> =
+        attributes.into_iter().map(|(attribute, column)| Mapped { attribute, column }).collect();
     others.sort_by(|one, other| one.attribute.cmp(&other.attribute));
     email.into_iter().chain(others).collect()
 }
@@ -320,11 +316,18 @@ fn guards(guards: v1::Guards) -> Vec<String> {
             "Sends nothing if the list starts a live flow."
         }
         .to_owned(),
-        if allow_empty { "A segment without rows is no failure." } else { "Fails if the segment has no rows." }
-            .to_owned(),
+        if allow_empty {
+            "A segment without rows is no failure."
+        } else {
+            "Fails if the segment has no rows."
+        }
+        .to_owned(),
     ];
     if max_profiles > 0 {
-        words.push(format!("Sends nothing if there are more than {} profiles.", grouped(max_profiles)));
+        words.push(format!(
+            "Sends nothing if there are more than {} profiles.",
+            grouped(max_profiles)
+        ));
     }
     words
 }
@@ -474,7 +477,10 @@ mod tests {
     fn names_are_text_and_nothing_else() {
         let page = list("<script>alert(1)</script>\"'&", true);
         assert!(!page.contains("<script>alert"), "{page}");
-        assert_eq!(page.matches("&#60;script&#62;alert(1)&#60;/script&#62;&#34;&#39;&#38;").count(), 6);
+        assert_eq!(
+            page.matches("&#60;script&#62;alert(1)&#60;/script&#62;&#34;&#39;&#38;").count(),
+            6
+        );
     }
 
     #[test]
@@ -487,16 +493,22 @@ mod tests {
 
     #[test]
     fn mapping_and_guards_are_told_in_sentences() {
-        let mut properties = v1::Properties { columns: vec!["tier".to_owned()], ..Default::default() };
+        let mut properties =
+            v1::Properties { columns: vec!["tier".to_owned()], ..Default::default() };
         properties.set_select(v1::properties::Select::Only);
         let attributes = [("last_name", "b"), ("first_name", "a")];
         let mapping = v1::Mapping {
             email: "mail".to_owned(),
-            attributes: attributes.iter().map(|(a, c)| ((*a).to_owned(), (*c).to_owned())).collect(),
+            attributes: attributes
+                .iter()
+                .map(|(a, c)| ((*a).to_owned(), (*c).to_owned()))
+                .collect(),
             properties: Some(properties),
             default_country: "DE".to_owned(),
         };
-        assert!(others(&mapping).contains("properties: tier.") && others(&mapping).contains("of DE."));
+        assert!(
+            others(&mapping).contains("properties: tier.") && others(&mapping).contains("of DE.")
+        );
         let rows = mapped(mapping);
         let attributes: Vec<&str> = rows.iter().map(|row| row.attribute.as_str()).collect();
         assert_eq!(attributes, ["email", "first_name", "last_name"]);

@@ -56,7 +56,8 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
     html(&JobsPage {
         chrome: Chrome::new(&caller, Place::Jobs, "Dead jobs").after(&form),
         jobs: dead_jobs.into_iter().map(row).collect(),
-        more: (!next_page_token.is_empty()).then(|| address("/jobs", &[("page", &next_page_token)])),
+        more: (!next_page_token.is_empty())
+            .then(|| address("/jobs", &[("page", &next_page_token)])),
         may_requeue: caller.may("JobService/RequeueDeadJob"),
         may_drop: caller.may("JobService/DropDeadJob"),
     })

@@ -30,10 +30,7 @@ impl Problems {
     ///
     /// # Errors
     /// Nothing in the form could mend it.
-    pub(crate) fn of(
-        status: &Status,
-        inputs: &[(&str, &'static str)],
-    ) -> Result<Self, Failure> {
+    pub(crate) fn of(status: &Status, inputs: &[(&str, &'static str)]) -> Result<Self, Failure> {
         match status.code() {
             Code::InvalidArgument
             | Code::FailedPrecondition

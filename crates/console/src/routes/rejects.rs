@@ -69,8 +69,7 @@ struct Wanted {
 
 impl Wanted {
     fn of(run_id: String, form: &Form) -> Self {
-        let kind =
-            if form.text("kind") == "warnings" { Kind::Warnings } else { Kind::Rejects };
+        let kind = if form.text("kind") == "warnings" { Kind::Warnings } else { Kind::Rejects };
         Self { run_id, kind, reason: form.text("reason").to_owned() }
     }
 
@@ -196,10 +195,8 @@ pub(super) async fn download(
     let stream = wanted.stream(&caller).await?;
     let name = if wanted.warnings() { "warnings" } else { "rejects" };
     let disposition = format!("attachment; filename=\"{name}-{}.csv\"", wanted.run_id);
-    let headers = [
-        (CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (CONTENT_DISPOSITION, disposition),
-    ];
+    let headers =
+        [(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)];
     // Without the mark spreadsheets take it for another encoding.
     let head = [b"\xef\xbb\xbf".as_slice(), &line(segue_staging::REPORT_COLUMNS)].concat();
     let rows = stream::try_unfold((stream, wanted), async |(mut stream, wanted)| {
@@ -271,10 +268,8 @@ mod tests {
             wanted.address("rejects.csv", ""),
             "/runs/run_1/rejects.csv?kind=warnings&reason=phone_invalid"
         );
-        let row = |reason: &str| v1::RowReport {
-            reason: reason.to_owned(),
-            ..v1::RowReport::default()
-        };
+        let row =
+            |reason: &str| v1::RowReport { reason: reason.to_owned(), ..v1::RowReport::default() };
         assert!(wanted.is(&row("phone_invalid")) && !wanted.is(&row("type_mismatch")));
     }
 }

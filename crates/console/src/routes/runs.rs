@@ -40,7 +40,6 @@ pub(super) struct Names(BTreeMap<String, String>);
 /// A run as a table shows it.
 pub(super) struct RunRow {
     pub(super) id: String,
-    pub(super) export_id: String,
     pub(super) name: String,
     pub(super) state: Markup,
     pub(super) trigger: &'static str,
@@ -73,7 +72,6 @@ impl Names {
         let goes_on = !has_ended(run.state()) && counts.rows_read > 0;
         RunRow {
             id: run.id.clone(),
-            export_id: run.export_id.clone(),
             name: self.name(&run.export_id),
             state: shown::state(run.state()),
             trigger: trigger_words(run.trigger()),
@@ -329,7 +327,10 @@ pub(super) async fn ask(caller: Caller, Path(id): Path<String>) -> Result<Respon
     html(&CancelPage { chrome, id: run.id, name })
 }
 
-pub(super) async fn cancel(caller: Caller, Path(run_id): Path<String>) -> Result<Response, Failure> {
+pub(super) async fn cancel(
+    caller: Caller,
+    Path(run_id): Path<String>,
+) -> Result<Response, Failure> {
     let request = v1::CancelRunRequest { run_id };
     let run = present(caller.services.runs().cancel_run(asking(request)).await?.into_inner().run)?;
     Ok(go_to(&format!("/runs/{}?done=cancelled", run.id)))
@@ -369,11 +370,8 @@ mod tests {
         };
         let names = Names::of(&[export]);
         let counts = v1::Counts { rows_read: 200, undelivered: 50, ..v1::Counts::default() };
-        let mut run = v1::Run {
-            export_id: "exp_1".to_owned(),
-            counts: Some(counts),
-            ..v1::Run::default()
-        };
+        let mut run =
+            v1::Run { export_id: "exp_1".to_owned(), counts: Some(counts), ..v1::Run::default() };
         run.set_state(v1::RunState::Running);
         let row = names.row(&run);
         assert_eq!((row.name.as_str(), row.done), ("Everyone", Some(750)));

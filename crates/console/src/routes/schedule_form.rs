@@ -196,9 +196,18 @@ mod tests {
     #[test]
     fn schedules_of_forms_are_told_in_sentences() {
         for (encoded, words) in [
-            ("kind=daily&at=03:00&at=&at=15:00&at=&time_zone=Europe/Berlin", "Every day at 03:00 and 15:00 (Europe/Berlin)."),
-            ("kind=weekly&on=1&on=3&on=5&at=06:30&time_zone=UTC", "Every Monday, Wednesday and Friday at 06:30 (UTC)."),
-            ("kind=cron&cron=0+6+*+*+MON-FRI&at=01:00&time_zone=UTC", "By the crontab line 0 6 * * MON-FRI (UTC)."),
+            (
+                "kind=daily&at=03:00&at=&at=15:00&at=&time_zone=Europe/Berlin",
+                "Every day at 03:00 and 15:00 (Europe/Berlin).",
+            ),
+            (
+                "kind=weekly&on=1&on=3&on=5&at=06:30&time_zone=UTC",
+                "Every Monday, Wednesday and Friday at 06:30 (UTC).",
+            ),
+            (
+                "kind=cron&cron=0+6+*+*+MON-FRI&at=01:00&time_zone=UTC",
+                "By the crontab line 0 6 * * MON-FRI (UTC).",
+            ),
         ] {
             assert_eq!(schedule_lines(&schedule(encoded)), [words]);
         }

@@ -19,7 +19,9 @@ use crate::{
     seal::Purpose,
     server::App,
     services::asking,
-    session::{Csrf, MAX_TOKEN, SESSION_SECONDS, Session, VISITOR_SECONDS, find_visitor, seal_visitor},
+    session::{
+        Csrf, MAX_TOKEN, SESSION_SECONDS, Session, VISITOR_SECONDS, find_visitor, seal_visitor,
+    },
 };
 
 #[derive(Template)]
@@ -103,8 +105,7 @@ pub(super) async fn sign_in(
     let session = Session { token, csrf: Csrf::new() };
     let sealed = session.seal(&app.sealer, Timestamp::now())?;
     let next = own_place(next);
-    let mut response =
-        if next.is_empty() { go_to("/?done=signed-in") } else { go_to(next) };
+    let mut response = if next.is_empty() { go_to("/?done=signed-in") } else { go_to(next) };
     let cookies = [
         app.cookies.set(Purpose::Session, &sealed, SESSION_SECONDS),
         app.cookies.set(Purpose::Visitor, "", 0),

@@ -122,7 +122,11 @@ async fn page(
     let page = TokensPage {
         chrome: Chrome::new(caller, Place::Tokens, "Tokens").after(form),
         tokens: all(caller).await?.into_iter().map(|token| row(token, now)).collect(),
-        display_name: if made.is_some() { String::new() } else { form.text("display_name").to_owned() },
+        display_name: if made.is_some() {
+            String::new()
+        } else {
+            form.text("display_name").to_owned()
+        },
         roles: roles.into_iter().map(role_choice).collect(),
         lifetimes: LIFETIMES
             .into_iter()
@@ -159,8 +163,10 @@ pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failu
     let request = v1::CreateTokenRequest { token: Some(token) };
     match caller.services.tokens().create_token(asking(request)).await {
         Ok(made) => {
-            let v1::CreateTokenResponse { token, secret } = made.into_inner();
-            let made = Made { name: present(token)?.display_name, secret };
+            let mut made = made.into_inner();
+            let name = present(made.token.take())?.display_name;
+            // What is left behind is wiped.
+            let made = Made { name, secret: made.secret.clone() };
             page(&caller, &form, Problems::default(), Some(made)).await
         }
         Err(status) => page(&caller, &form, Problems::of(&status, &INPUTS)?, None).await,

@@ -44,15 +44,13 @@ pub(super) async fn within(
     bind(config, listen, Services::new(client.clone(), client)).await
 }
 
-async fn bind(
-    config: &Config,
-    listen: SocketAddr,
-    services: Services,
-) -> anyhow::Result<Console> {
+async fn bind(config: &Config, listen: SocketAddr, services: Services) -> anyhow::Result<Console> {
     let key = config.console_key_file.get().map(|file| segue_service::console_key(file));
     let key = key.transpose()?;
     if key.is_none() {
-        tracing::info!("console_key_file is not set: sign-ins to the console end with this process");
+        tracing::info!(
+            "console_key_file is not set: sign-ins to the console end with this process"
+        );
     }
     let bound = Console::bind(Settings { listen, services, key }).await;
     bound.context("set console_listen to another address, or to off")

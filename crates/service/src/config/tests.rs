@@ -8,8 +8,8 @@ use std::{
 use clap::Parser;
 
 use super::{
-    Client, Config, ConfigArgs, ConfigError, Console, ControlPlane, Key, LogFormat, Migrate, Role, Serve,
-    Status, Worker, keys::SPECS,
+    Client, Config, ConfigArgs, ConfigError, Console, ControlPlane, Key, LogFormat, Migrate, Role,
+    Serve, Status, Worker, keys::SPECS,
 };
 
 #[derive(Debug, Parser)]

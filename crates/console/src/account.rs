@@ -245,8 +245,8 @@ mod tests {
         }
     }
 
-    fn at(second: i64) -> Option<prost_types::Timestamp> {
-        Some(prost_types::Timestamp { seconds: second, nanos: 0 })
+    fn at(second: i64) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds: second, nanos: 0 }
     }
 
     fn now(second: i64) -> Timestamp {
@@ -275,17 +275,18 @@ mod tests {
 
     #[test]
     fn rate_and_time_left_are_told_while_there_is_something_to_measure() {
-        let mut run = v1::Run { counts: Some(counts()), started_at: at(100), ..v1::Run::default() };
+        let mut run =
+            v1::Run { counts: Some(counts()), started_at: Some(at(100)), ..v1::Run::default() };
         run.set_state(v1::RunState::Running);
         assert_eq!(Progress::of(&run, now(110)).rate, None);
-        run.first_request_at = at(100);
+        run.first_request_at = Some(at(100));
         let progress = Progress::of(&run, now(110));
         assert_eq!(progress.rate.as_deref(), Some("60 profiles/s"));
         assert_eq!(progress.left.as_deref(), Some("a few seconds"));
         assert_eq!(progress.done, Some(700));
         assert_eq!(progress.said(&run), "Running: 70 % of the rows read so far are done.");
         run.set_state(v1::RunState::Failed);
-        run.ended_at = at(105);
+        run.ended_at = Some(at(105));
         let progress = Progress::of(&run, now(1000));
         assert_eq!((progress.left, progress.took.as_deref()), (None, Some("5.0 s")));
     }

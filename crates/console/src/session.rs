@@ -60,8 +60,8 @@ impl Session {
         sealer: &Sealer,
         now: Timestamp,
     ) -> Option<Self> {
-        let sealed = cookies.find(headers, Purpose::Session)?;
-        let text = sealer.open(Purpose::Session, sealed)?;
+        let kept = cookies.find(headers, Purpose::Session)?;
+        let text = sealer.open(Purpose::Session, kept)?;
         let (csrf, token) = unexpired(&text, now)?.split_once(' ')?;
         Some(Self { token: SecretString::from(token), csrf: Csrf(csrf.to_owned()) })
     }
@@ -124,8 +124,8 @@ mod tests {
     fn session_comes_back_until_it_is_over() {
         let sealer = Sealer::new(None).unwrap();
         let session = Session { token: SecretString::from("segue_a_b c"), csrf: Csrf::new() };
-        let sealed = session.seal(&sealer, now()).unwrap();
-        let headers = headers("segue-7405", &sealed);
+        let cookie = session.seal(&sealer, now()).unwrap();
+        let headers = headers("segue-7405", &cookie);
         let found = Session::find(&headers, &cookies(), &sealer, later(12 * 3600 - 1)).unwrap();
         assert_eq!(found.token.expose_secret(), "segue_a_b c");
         assert_eq!(found.csrf, session.csrf);
@@ -137,10 +137,10 @@ mod tests {
     fn visitor_is_nobody_who_is_signed_in() {
         let sealer = Sealer::new(None).unwrap();
         let csrf = Csrf::new();
-        let sealed = seal_visitor(&sealer, &csrf, now()).unwrap();
-        let as_session = headers("segue-7405", &sealed);
+        let cookie = seal_visitor(&sealer, &csrf, now()).unwrap();
+        let as_session = headers("segue-7405", &cookie);
         assert!(Session::find(&as_session, &cookies(), &sealer, now()).is_none());
-        let headers = headers("segue-visitor-7405", &sealed);
+        let headers = headers("segue-visitor-7405", &cookie);
         assert_eq!(find_visitor(&headers, &cookies(), &sealer, later(3599)), Some(csrf));
         assert_eq!(find_visitor(&headers, &cookies(), &sealer, later(3600)), None);
     }

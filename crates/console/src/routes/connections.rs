@@ -34,6 +34,7 @@ struct ConnectionRow {
 
 #[derive(Template)]
 #[template(path = "connection.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a button or a part of the page")]
 struct ConnectionPage {
     chrome: Chrome,
     id: String,

@@ -26,6 +26,7 @@ const LOOKED_AT: i32 = 500;
 
 #[derive(Template)]
 #[template(path = "exports.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a button or a part of the page")]
 struct ExportsPage {
     chrome: Chrome,
     exports: Vec<ExportRow>,
@@ -92,6 +93,7 @@ struct LastRun {
 
 #[derive(Template)]
 #[template(path = "export.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a button or a part of the page")]
 struct ExportPage {
     chrome: Chrome,
     id: String,

@@ -15,6 +15,7 @@ use crate::{
 
 #[derive(Template)]
 #[template(path = "overview.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a button or a part of the page")]
 struct OverviewPage {
     chrome: Chrome,
     running: Vec<RunRow>,

@@ -123,9 +123,9 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
         page_size: PAGE,
         page_token: form.text("page").to_owned(),
     };
-    let mut status = caller.services.status();
+    let mut client = caller.services.status();
     let (found, exports) =
-        tokio::join!(status.list_runs(asking(request)), caller.services.all_exports(""));
+        tokio::join!(client.list_runs(asking(request)), caller.services.all_exports(""));
     let v1::ListRunsResponse { runs, next_page_token } = found?.into_inner();
     let exports = exports?;
     let names = Names::of(&exports);
@@ -154,6 +154,7 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
 
 #[derive(Template)]
 #[template(path = "run.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a button or a part of the page")]
 struct RunPage {
     chrome: Chrome,
     id: String,

@@ -7,6 +7,7 @@ const FILES: &[&str] = &[
     "segue/v1/connection.proto",
     "segue/v1/export.proto",
     "segue/v1/job.proto",
+    "segue/v1/list.proto",
     "segue/v1/queue.proto",
     "segue/v1/run.proto",
     "segue/v1/schedule.proto",

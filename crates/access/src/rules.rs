@@ -28,6 +28,10 @@ pub const RULES: &[(&str, Rule)] = &[
     // An export names its connection, so who makes one has to see those that are shared, and no more of them.
     ("segue.v1.ConnectionService/GetConnection", CONTRIBUTOR),
     ("segue.v1.ConnectionService/ListConnections", CONTRIBUTOR),
+    // An export names its list, so who makes one picks it or makes it.
+    ("segue.v1.ListService/ListLists", CONTRIBUTOR),
+    ("segue.v1.ListService/GetList", CONTRIBUTOR),
+    ("segue.v1.ListService/CreateList", CONTRIBUTOR),
     ("segue.v1.ExportService/GetExport", VIEWER),
     ("segue.v1.ExportService/ListExports", VIEWER),
     ("segue.v1.ExportService/CreateExport", CONTRIBUTOR),
@@ -128,8 +132,9 @@ mod tests {
         for (method, _) in RULES.iter().filter(|(method, _)| method.starts_with("segue.")) {
             let (_, verb) = method.split_once('/').unwrap();
             let reads = ["Get", "List", "Watch", "Preview"].iter().any(|it| verb.starts_with(it));
-            let shows_more = ["Connection", "Audit"].iter().any(|it| method.contains(it))
-                || ["ListRejects", "ListTokens"].contains(&verb);
+            let shows_more =
+                ["Connection", "Audit", "ListService"].iter().any(|it| method.contains(it))
+                    || ["ListRejects", "ListTokens"].contains(&verb);
             assert_eq!(open_to_viewers(method), reads && !shows_more, "{method}");
         }
     }

@@ -1,4 +1,4 @@
-//! What has to be known of Klaviyo outside of any run.
+//! What has to be known of Klaviyo, or done there, outside of any run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use crate::{ControlPlane, Error};
 
 /// Whoever asks over gRPC is kept waiting for so long at most, and a little more for the last call.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(12);
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 /// A call that fails for a reason that may pass is made again, so often in all.
 const ATTEMPTS: u32 = 3;
@@ -28,47 +28,126 @@ pub(crate) enum AskError {
     Klaviyo(CallError),
     #[error("the limits of the Klaviyo account leave no place for this request")]
     Busy,
+    /// Another account has answered: the key is of that one by now.
+    #[error("the key belongs to the Klaviyo account {0} by now")]
+    Elsewhere(String),
+}
+
+/// Asks Klaviyo on behalf of somebody who waits, with one key: all of it within [`PATIENCE`].
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    control_plane: Arc<ControlPlane>,
+    client: Client,
+    key: SecretString,
+    /// The account that requests count for, if it is known.
+    lane: String,
+    until: Instant,
+}
+
+/// What a call does at Klaviyo, if it arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// Nothing, so it may be made again.
+    Reads,
+    /// Something, so it is made again only if it cannot have arrived.
+    Writes,
 }
 
 impl ControlPlane {
-    /// Whose key it is. `lane`: the account that the request counts for, if it is known.
-    pub(crate) async fn ask_for_account(
+    pub(crate) fn asker(
         self: &Arc<Self>,
         client: &Client,
         key: &SecretString,
         lane: String,
-    ) -> Result<Reply<Account>, AskError> {
-        let (client, key) = (client.within(CALL_DEADLINE), key.clone());
-        let call = move || {
-            let (client, key) = (client.clone(), key.clone());
-            async move { client.account(&key).await }
-        };
-        let asked = Arc::clone(self).ask(lane, Endpoint::Accounts, call);
-        // A task of its own: the answer is recorded although whoever asked has gone, or its place in the
-        // lane would stay taken.
-        match tokio::spawn(asked.in_current_span()).await {
+    ) -> Asker {
+        Asker {
+            control_plane: Arc::clone(self),
+            client: client.within(CALL_DEADLINE),
+            key: key.clone(),
+            lane,
+            until: Instant::now() + PATIENCE,
+        }
+    }
+}
+
+impl Asker {
+    /// Whose key it is.
+    pub(crate) async fn account(&self) -> Result<Reply<Account>, AskError> {
+        let call = |client: Client, key| async move { client.account(&key).await };
+        self.read(Endpoint::Accounts, call).await
+    }
+
+    /// Whether there is time for another call.
+    pub(crate) fn has_time(&self) -> bool {
+        Instant::now() < self.until
+    }
+
+    /// Makes a call that changes nothing, under permits of the account's lane, again if it may help.
+    pub(crate) async fn read<T, Fut>(
+        &self,
+        endpoint: Endpoint,
+        call: impl Fn(Client, SecretString) -> Fut + Send + Sync + 'static,
+    ) -> Result<Reply<T>, AskError>
+    where
+        T: Send + 'static,
+        Fut: Future<Output = Result<Reply<T>, CallError>> + Send + 'static,
+    {
+        self.ask(endpoint, Effect::Reads, call).await
+    }
+
+    /// Makes a call that changes something. [`CallError::may_have_been_applied`] tells whether one that failed
+    /// may have.
+    pub(crate) async fn write<T, Fut>(
+        &self,
+        endpoint: Endpoint,
+        call: impl Fn(Client, SecretString) -> Fut + Send + Sync + 'static,
+    ) -> Result<Reply<T>, AskError>
+    where
+        T: Send + 'static,
+        Fut: Future<Output = Result<Reply<T>, CallError>> + Send + 'static,
+    {
+        self.ask(endpoint, Effect::Writes, call).await
+    }
+
+    /// In a task of its own: the answer is recorded although whoever asked has gone, or its place in the lane
+    /// would stay taken.
+    async fn ask<T, Fut>(
+        &self,
+        endpoint: Endpoint,
+        effect: Effect,
+        call: impl Fn(Client, SecretString) -> Fut + Send + Sync + 'static,
+    ) -> Result<Reply<T>, AskError>
+    where
+        T: Send + 'static,
+        Fut: Future<Output = Result<Reply<T>, CallError>> + Send + 'static,
+    {
+        let asker = self.clone();
+        let question = async move { asker.ask_here(endpoint, effect, call).await };
+        match tokio::spawn(question.in_current_span()).await {
             Ok(done) => done,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 
-    /// Makes a call that changes nothing, under permits of the account's lane, again if it may help.
-    async fn ask<T, Fut>(
-        self: Arc<Self>,
-        lane: String,
+    async fn ask_here<T, Fut>(
+        &self,
         endpoint: Endpoint,
-        call: impl Fn() -> Fut,
-    ) -> Result<T, AskError>
+        effect: Effect,
+        call: impl Fn(Client, SecretString) -> Fut,
+    ) -> Result<Reply<T>, AskError>
     where
-        Fut: Future<Output = Result<T, CallError>>,
+        Fut: Future<Output = Result<Reply<T>, CallError>>,
     {
-        let until = Instant::now() + PATIENCE;
+        let Self { control_plane, client, key, lane, until } = self;
         let mut failures = 0;
         loop {
-            let permit = match self.free_permit(&lane, endpoint).await? {
+            if !self.has_time() {
+                return Err(AskError::Busy);
+            }
+            let permit = match control_plane.free_permit(lane, endpoint).await? {
                 PermitReply::Granted(permit) => permit,
                 PermitReply::Later(wait) => {
-                    if Instant::now() + wait > until {
+                    if Instant::now() + wait > *until {
                         return Err(AskError::Busy);
                     }
                     tokio::time::sleep(wait).await;
@@ -76,17 +155,19 @@ impl ControlPlane {
                 }
                 PermitReply::Stop => return Err(AskError::Busy),
             };
-            let result = call().await;
-            self.answer(permit, &answer_of(&result)).await?;
+            let result = call(client.clone(), key.clone()).await;
+            control_plane.answer(permit, &answer_of(&result, effect)).await?;
             let err = match result {
-                Ok(value) => return Ok(value),
+                Ok(reply) => return Ok(reply),
                 // The lane is closed for as long as Klaviyo asked: the next permit waits for it.
-                Err(CallError::Throttled { .. }) if Instant::now() < until => continue,
+                Err(CallError::Throttled { .. }) if Instant::now() < *until => continue,
                 Err(err) => err,
             };
             failures += 1;
             let wait = FIRST_WAIT * 2_u32.pow(failures - 1);
-            if !may_pass(&err) || failures == ATTEMPTS || Instant::now() + wait > until {
+            let again =
+                may_pass(&err) && !(effect == Effect::Writes && err.may_have_been_applied());
+            if !again || failures == ATTEMPTS || Instant::now() + wait > *until {
                 return Err(AskError::Klaviyo(err));
             }
             tokio::time::sleep(wait).await;
@@ -94,13 +175,14 @@ impl ControlPlane {
     }
 }
 
-fn answer_of<T>(result: &Result<T, CallError>) -> Answer {
+fn answer_of<T>(result: &Result<T, CallError>, effect: Effect) -> Answer {
     match result {
         Ok(_) => Answer::Fine,
         Err(CallError::Throttled { retry_after }) => {
             Answer::Throttled { retry_after: *retry_after }
         }
         Err(CallError::NotSent { .. }) => Answer::NotSent,
+        Err(err) if effect == Effect::Writes && err.may_have_been_applied() => Answer::Ambiguous,
         Err(CallError::Unavailable { status, .. }) => Answer::NotApplied { status: *status },
         // What changes nothing was not applied, whoever has heard of it.
         Err(CallError::Ambiguous(_) | CallError::Challenged) => Answer::NotApplied { status: 503 },

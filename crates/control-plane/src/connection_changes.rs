@@ -87,7 +87,7 @@ impl ControlPlane {
         let asked = match &change.api_key {
             Some(key) => {
                 let lane = format!("key {}", fingerprint(key));
-                let asked = self.ask_for_account(&vault.klaviyo, key, lane).await;
+                let asked = self.asker(&vault.klaviyo, key, lane).account().await;
                 Some((vault.sealer.seal(id, key)?, asked.map_err(refused_key)?.value))
             }
             None => None,
@@ -107,6 +107,10 @@ impl ControlPlane {
                         return Err(Refusal::invalid(KEY_FIELD, words).into());
                     }
                     key.clone_from(sealed);
+                    // What was known of the old one says nothing of this one, which Klaviyo has taken just now.
+                    connection.key_since = tx.now();
+                    connection.checked = Some(tx.now());
+                    connection.problem = None;
                     connection.account_name = account.name.clone().unwrap_or_default();
                 }
                 if let Some(name) = &change.display_name {
@@ -281,11 +285,12 @@ impl ControlPlane {
     }
 }
 
-fn is_administrator(by: &Principal) -> bool {
+pub(crate) fn is_administrator(by: &Principal) -> bool {
     by.require(segue_access::Role::Administrator).is_ok()
 }
 
-fn sees(by: &Principal, connection: &Connection) -> bool {
+/// Whether `by` may know of it.
+pub(crate) fn sees(by: &Principal, connection: &Connection) -> bool {
     connection.sharing.contributors || is_administrator(by)
 }
 

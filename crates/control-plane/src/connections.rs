@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ring::digest::{SHA256, digest};
 use secrecy::SecretString;
@@ -21,6 +21,7 @@ use crate::{
     audit::{Action, note},
     connection_changes::told,
     seal::{SealError, fingerprint, hex},
+    verify::{Scope, missing_words, refused_words},
 };
 
 /// What the services need beyond `segue export`: the keys of connections, and somebody to ask about them.
@@ -44,17 +45,7 @@ pub struct NewConnection {
     pub request_id: Option<String>,
 }
 
-/// What Klaviyo says of the key of a connection.
-#[derive(Debug, Clone)]
-pub struct Verified {
-    pub connection: Connection,
-    /// The revision of its API that Klaviyo answered with.
-    pub revision: Option<String>,
-    /// Why the key cannot be used.
-    pub problem: Option<String>,
-}
-
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(5);
 pub(crate) const KEY_FIELD: &str = "connection.api_key";
 const CONSENT_TIME_FIELD: &str = "connection.consent.accepted_at";
 
@@ -71,7 +62,7 @@ impl ControlPlane {
             return Ok(made);
         }
         let lane = format!("key {}", fingerprint(&new.api_key));
-        let asked = self.ask_for_account(&vault.klaviyo, &new.api_key, lane).await;
+        let asked = self.asker(&vault.klaviyo, &new.api_key, lane).account().await;
         let account = asked.map_err(refused_key)?.value;
         let id = Id::from_uuid(Uuid::now_v7());
         let key = vault.sealer.seal(id, &new.api_key)?;
@@ -91,6 +82,9 @@ impl ControlPlane {
                     },
                     sharing: new.sharing.to_row()?,
                     created: now,
+                    key_since: now,
+                    checked: Some(now),
+                    problem: None,
                 };
                 if let Some(request_id) = &new.request_id {
                     let wanted = Made { made: id.to_string(), content: content.clone() };
@@ -128,35 +122,9 @@ impl ControlPlane {
         Ok(None)
     }
 
-    /// Asks Klaviyo whether the key of a connection is good, and whether it still belongs to the same account.
-    pub async fn verify_connection(self: &Arc<Self>, id: ConnectionId) -> Result<Verified, Error> {
-        let vault = self.vault()?;
-        let found = read_admin::connection(&self.store, id).await?;
-        let (connection, sealed) = found.ok_or_else(|| Refusal::no_such(Thing::Connection, id))?;
-        let verified = |connection, revision, problem| Verified { connection, revision, problem };
-        let key = match vault.sealer.open(id, &sealed) {
-            Ok(key) => key,
-            Err(err) => return Ok(verified(connection, None, Some(err.to_string()))),
-        };
-        let lane = connection.account_id.clone();
-        match self.ask_for_account(&vault.klaviyo, &key, lane).await {
-            Ok(reply) => {
-                let problem = (reply.value.id != connection.account_id).then(|| {
-                    let (now, then) = (&reply.value.id, &connection.account_id);
-                    format!(
-                        "the key belongs to the Klaviyo account {now}, and not to {then} any more"
-                    )
-                });
-                Ok(verified(connection, reply.meta.served_revision, problem))
-            }
-            Err(err) => match refused_key(err) {
-                Error::Refused(Refusal::Invalid(violations)) => {
-                    let words = violations.into_iter().map(|it| it.words).next();
-                    Ok(verified(connection, None, words))
-                }
-                other => Err(other),
-            },
-        }
+    /// What is known against the keys of connections, in words.
+    pub async fn connection_problems(&self) -> Result<BTreeMap<ConnectionId, String>, Error> {
+        Ok(read_admin::connection_problems(&self.store).await?)
     }
 
     /// The key for a run. `connection`: the run's; without one it is a run of `segue export`, whose key is in
@@ -252,29 +220,24 @@ pub(crate) fn refused_key(err: AskError) -> Error {
                     .to_owned();
             return Refusal::Unreachable { words, after: ASK_AGAIN }.into();
         }
+        AskError::Elsewhere(_) => return Refusal::invalid(KEY_FIELD, err.to_string()).into(),
         AskError::Klaviyo(err) => err,
     };
     let words = match &err {
-        CallError::Unauthorized(problem) => format!(
-            "Klaviyo does not accept the key ({problem}): use a private key of the account (it begins with \
-             pk_) that was not revoked"
-        ),
-        CallError::Forbidden { .. } => {
-            "the key lacks the scope accounts:read; scopes cannot be added later, so make a new key with \
-             accounts:read, lists:read, lists:write, profiles:read, profiles:write (and flows:read)"
-                .to_owned()
-        }
-        CallError::RevisionRetired => {
-            let words = "Klaviyo has retired the revision of its API that this version of segue asks \
-                 for: update segue";
-            return Refusal::blocked("REVISION_RETIRED", "klaviyo", words).into();
-        }
+        CallError::Unauthorized(problem) => refused_words(*problem),
+        CallError::Forbidden { .. } => missing_words(&[Scope::AccountsRead]),
+        CallError::RevisionRetired => return revision_retired().into(),
         _ => {
             let words = format!("Klaviyo cannot be asked whose key it is: {err}; ask again later");
             return Refusal::Unreachable { words, after: ASK_AGAIN }.into();
         }
     };
     Refusal::Invalid(vec![Violation::new(KEY_FIELD, words)]).into()
+}
+
+pub(crate) fn revision_retired() -> Refusal {
+    let words = "Klaviyo has retired the revision of its API that this version of segue asks for: update segue";
+    Refusal::blocked("REVISION_RETIRED", "klaviyo", words)
 }
 
 impl From<SealError> for Error {

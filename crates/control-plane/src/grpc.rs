@@ -7,10 +7,12 @@ mod errors;
 mod exports;
 mod fields;
 mod jobs;
+mod lists;
 mod page;
 mod runs;
 mod schedules;
 mod tokens;
+mod verified;
 mod worker;
 
 use std::sync::Arc;
@@ -18,14 +20,16 @@ use std::sync::Arc;
 use segue_proto::v1::{
     audit_service_server::AuditServiceServer, connection_service_server::ConnectionServiceServer,
     export_service_server::ExportServiceServer, job_service_server::JobServiceServer,
-    run_service_server::RunServiceServer, schedule_service_server::ScheduleServiceServer,
-    token_service_server::TokenServiceServer, worker_service_server::WorkerServiceServer,
+    list_service_server::ListServiceServer, run_service_server::RunServiceServer,
+    schedule_service_server::ScheduleServiceServer, token_service_server::TokenServiceServer,
+    worker_service_server::WorkerServiceServer,
 };
 
 pub use audit::Audit;
 pub use connections::Connections;
 pub use exports::Exports;
 pub use jobs::Jobs;
+pub use lists::Lists;
 pub use runs::Runs;
 pub use schedules::Schedules;
 pub use tokens::Tokens;
@@ -56,6 +60,12 @@ pub fn connection_service(
 
 pub fn export_service(control_plane: Arc<ControlPlane>) -> ExportServiceServer<Exports> {
     ExportServiceServer::new(Exports(control_plane))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER)
+}
+
+pub fn list_service(control_plane: Arc<ControlPlane>) -> ListServiceServer<Lists> {
+    ListServiceServer::new(Lists(control_plane))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER)
 }

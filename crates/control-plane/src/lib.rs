@@ -20,6 +20,7 @@ mod exports;
 pub mod grpc;
 mod keys;
 mod leader;
+mod lists;
 mod permits;
 mod recover;
 mod refusal;
@@ -36,6 +37,7 @@ mod sweep;
 mod tests;
 mod tokens;
 mod verdicts;
+mod verify;
 mod worker_api;
 
 use std::{sync::Arc, time::Duration};
@@ -46,19 +48,24 @@ use segue_store::Store;
 pub use audit::AuditCheck;
 pub use commands::Obeyed;
 pub use connection_changes::{ConnectionChange, Rotated};
-pub use connections::{NewConnection, Verified};
+pub use connections::NewConnection;
 pub use error::Error;
 pub use exports::{ExportFields, Guards, Mapping, Properties, SavedExport};
 pub use keys::KeyRing;
+pub use lists::{ListWithFlows, ListsFound, ListsWanted};
 pub use refusal::{Obstacle, Refusal, Thing, Violation};
 pub use rights::Sharing;
 pub use runs::{NewRun, Origin, Resumed};
 pub use seal::{SealError, Sealer};
 pub use segue_model::work;
 pub use segue_schedule::{ExportSchedule, Schedule};
-pub use segue_store::write::connections::{Connection, Consent};
+pub use segue_store::write::{
+    connections::{Connection, Consent},
+    new_lists::NewList,
+};
 pub use starts::Start;
 pub use tokens::{KeptToken, WantedToken, token_record};
+pub use verify::{LimitLeft, LimitSource, Revision, Scope, ScopeCheck, ScopeState, Verified};
 
 use connections::Vault;
 use signals::Signals;

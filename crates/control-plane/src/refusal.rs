@@ -8,6 +8,8 @@ pub enum Thing {
     Run,
     DeadJob,
     Token,
+    /// A list of Klaviyo's.
+    List,
 }
 
 impl Thing {
@@ -18,6 +20,7 @@ impl Thing {
             Self::Run => "run",
             Self::DeadJob => "dead job",
             Self::Token => "token",
+            Self::List => "list",
         }
     }
 }

@@ -3,7 +3,7 @@ use segue_store::{
     Tx,
     write::{
         batches::{self, BatchState},
-        jobs, runs,
+        connections, jobs, runs,
     },
 };
 
@@ -27,6 +27,12 @@ impl ControlPlane {
         jobs::drop_run(tx, id).await?;
         if runs::end(tx, id, state).await? {
             self.note_run(tx, id, state).await?;
+        }
+        // Klaviyo took what it was sent and said what became of it, so whatever was known against the key is over.
+        let has_worked = matches!(state, RunState::Succeeded | RunState::CompletedWithRejects)
+            && facts.counts.delivered > 0;
+        if let Some(connection) = run.connection.filter(|_| has_worked) {
+            connections::mended(tx, connection).await?;
         }
         tracing::info!(run.id = %id, run.state = %state, "run ended");
         Ok(Some(state))

@@ -8,13 +8,18 @@ use segue_store::{
     Tx,
     write::{
         batches::{self, BatchState},
+        connections::{self, Problem},
         jobs::{self, Failures, Held},
         lanes, runs,
     },
 };
 use uuid::Uuid;
 
-use crate::{ControlPlane, Error, runs::want_upload};
+use crate::{
+    ControlPlane, Error,
+    runs::want_upload,
+    verify::{ACCOUNT_CHANGED, KEY_REFUSED, SCOPE_MISSING, WRITE_FORBIDDEN},
+};
 
 impl ControlPlane {
     /// Ends a claim. Nothing happens if it has ended already.
@@ -76,8 +81,9 @@ impl ControlPlane {
                     _ => self.release_failed(tx, held, now).await?,
                 }
             }
-            (Verdict::FailRun { reason, detail }, _) => {
+            (Verdict::FailRun { reason, detail }, batch) => {
                 runs::fail(tx, id, *reason, detail).await?;
+                blame_key(tx, run, *reason, detail, batch.is_some()).await?;
                 jobs::done(tx, held.job).await?;
             }
             (Verdict::ReadDone { summary }, None) => {
@@ -138,8 +144,11 @@ impl ControlPlane {
                 jobs::done(tx, held.job).await?;
                 for job in batches::wanted(tx, &held.account_id).await? {
                     // Locked first, as by everyone else who changes it.
-                    runs::lock(tx, job.run).await?;
+                    let run = runs::lock(tx, job.run).await?;
                     runs::fail(tx, job.run, *reason, detail).await?;
+                    if let Some(run) = run {
+                        blame_key(tx, &run, *reason, detail, false).await?;
+                    }
                     if batches::give_up_asking(tx, job.run, job.batch).await? {
                         self.note_batches(tx, job.run, BatchState::GivenUp, &[job.batch]).await?;
                     }
@@ -256,6 +265,31 @@ impl ControlPlane {
         }
         self.note_batches(tx, run.run, BatchState::Ready, numbers).await
     }
+}
+
+/// Remembers with the connection of a run that failed for its key why, so that each export that uses it shows it.
+/// `writes`: it was a request that changes something.
+async fn blame_key(
+    tx: &mut Tx,
+    run: &runs::Run,
+    reason: FailReason,
+    detail: &str,
+    writes: bool,
+) -> Result<(), Error> {
+    let Some(connection) = run.connection else { return Ok(()) };
+    let code = match reason {
+        FailReason::KeyRefused => KEY_REFUSED,
+        FailReason::AccountChanged => ACCOUNT_CHANGED,
+        FailReason::ScopeMissing if writes => WRITE_FORBIDDEN,
+        FailReason::ScopeMissing => SCOPE_MISSING,
+        _ => return Ok(()),
+    };
+    let (meaning, fix, id) = (reason.meaning(), reason.fix(), run.run);
+    let problem = Problem {
+        reason: code.to_owned(),
+        detail: format!("{meaning} {fix} (Seen by {id}: {detail})"),
+    };
+    Ok(connections::note_check(tx, connection, Some(&problem)).await?)
 }
 
 /// The random tail of a fresh id: good enough to spread retries.

@@ -13,8 +13,8 @@ use url::Url;
 
 use crate::{
     Account, CallError, Config, ConfigError, Cursor, Flow, ImportBody, ImportError, ImportJob,
-    InvalidRequest, KlaviyoJobId, List, ListId, Page, ProfileRef, ProtocolError, Reply, ReplyMeta,
-    SendGuard, Unguarded, exchange::Exchange, resource::Document,
+    InvalidRequest, KlaviyoJobId, List, ListId, ListsPage, Page, Position, ProfileRef,
+    ProtocolError, Reply, ReplyMeta, SendGuard, Unguarded, exchange::Exchange, resource::Document,
 };
 
 /// A private API key, `pk_…`. Sent as a header that no debug output shows.
@@ -23,6 +23,8 @@ pub type ApiKey = SecretString;
 /// Addresses in one look-up. Klaviyo publishes no limit for `any(…)`; 100 is a full page of answers
 /// and a URL of some 6 KB.
 pub const MAX_EMAILS: usize = 100;
+/// Lists on one page.
+pub const MAX_LISTS: usize = 10;
 
 /// Makes calls to Klaviyo, for any account. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
@@ -94,6 +96,27 @@ impl Client {
             None => &[],
         };
         self.page(key, Endpoint::Lists, cursor, self.url(&["api", "lists"], query)).await
+    }
+
+    /// At most so many lists, from 1 to [`MAX_LISTS`], in the order of their names, from a place on that an earlier
+    /// page gave; with `name`, only those of exactly this name, on each page.
+    pub async fn lists_from(
+        &self,
+        key: &ApiKey,
+        name: Option<&str>,
+        from: Option<&Position>,
+        most: usize,
+    ) -> Result<Reply<ListsPage>, CallError> {
+        let size = most.clamp(1, MAX_LISTS).to_string();
+        let filter = name.map(|name| format!("equals(name,{})", quoted(name)));
+        let mut query = vec![("sort", "name"), ("page[size]", size.as_str())];
+        query.extend(filter.as_deref().map(|filter| ("filter", filter)));
+        query.extend(from.map(|position| ("page[cursor]", position.as_str())));
+        let first = self.url(&["api", "lists"], &query);
+        let Reply { value: page, meta } = self.page(key, Endpoint::Lists, None, first).await?;
+        let next = page.next.map(|next| next.position().ok_or(ProtocolError::NoCursor));
+        let next = next.transpose().map_err(CallError::Protocol)?;
+        Ok(Reply { value: ListsPage { lists: page.items, next }, meta })
     }
 
     /// Makes a list, with the account's default opt-in. Klaviyo makes a second list of the same name

@@ -127,6 +127,8 @@ pub enum ProtocolError {
     TooLong,
     #[error("the link to the next page leads to another host")]
     ForeignLink,
+    #[error("the link to the next page names no cursor")]
+    NoCursor,
     #[error("{0} accounts for one key")]
     Accounts(usize),
 }

@@ -20,23 +20,27 @@ mod id;
 pub mod import;
 mod lenient;
 mod page;
+mod rate;
 mod refusal;
 mod reply;
 mod resource;
+mod revision;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 
 pub use body::{GuardStop, PIECE_BYTES, SendGuard, Unguarded};
-pub use client::{ApiKey, Client, MAX_EMAILS};
+pub use client::{ApiKey, Client, MAX_EMAILS, MAX_LISTS};
 pub use config::{Config, ConfigError, DEFAULT_REVISION};
 pub use error::{
     Ambiguity, CallError, InvalidRequest, KeyProblem, NotSentAt, ProtocolError, TransportError,
 };
 pub use id::{InvalidKlaviyoId, KlaviyoJobId, ListId};
 pub use import::ImportBody;
-pub use page::{Cursor, Page};
+pub use page::{Cursor, InvalidPosition, ListsPage, Page, Position};
+pub use rate::{RateLimit, RateWindow};
 pub use refusal::{ApiError, Refusal, RefusedRows};
 pub use reply::{Reply, ReplyMeta};
 pub use resource::{
     Account, Flow, Identifiers, ImportError, ImportJob, JobStatus, List, ProfileRef,
 };
+pub use revision::RevisionState;

@@ -3,7 +3,7 @@
 //! Attributes that Klaviyo may leave out or set to null are optional here, whatever the schema says
 //! today: a missing name must not stop an upload.
 
-use segue_model::Pii;
+use segue_model::{Micros, Pii};
 use serde::Deserialize;
 
 use crate::{KlaviyoJobId, ListId, lenient::Lenient, refusal::ErrorSource};
@@ -52,6 +52,14 @@ pub struct List {
     pub created: Option<String>,
     /// RFC 3339, as Klaviyo wrote it.
     pub updated: Option<String>,
+}
+
+impl List {
+    /// `None` if Klaviyo told no time, or not as RFC 3339.
+    pub fn created_at(&self) -> Option<Micros> {
+        let at: jiff::Timestamp = self.created.as_deref()?.parse().ok()?;
+        Some(Micros(at.as_microsecond()))
+    }
 }
 
 /// A flow that joining a list starts.

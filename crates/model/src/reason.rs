@@ -203,6 +203,14 @@ codes! {
         UsedByRun = "used_by_run", "Wait until the run has ended, or end it with segue runs cancel.";
         /// Klaviyo no longer serves the API revision that this version asks for.
         RevisionRetired = "revision_retired", "Update Segue, or set a revision that Klaviyo still serves.";
+        /// Klaviyo does not accept the key of the connection.
+        KeyRefused = "key_refused", "Make a new private key in Klaviyo, and a connection with it.";
+        /// The key of the connection lacks a scope that is needed.
+        ScopeMissing = "scope_missing", "Make a new private key with the scopes that the words name, and a connection with it.";
+        /// The key of the connection belongs to another account by now.
+        AccountChanged = "account_changed", "Make a connection for the other account if it is the right one.";
+        /// The account has a list of this name.
+        ListExists = "list_exists", "Use the list that the words name, or choose another name.";
         /// The connection of the export was deleted.
         ConnectionDeleted = "connection_deleted", "Give the export another connection.";
         /// The export lost its connection.

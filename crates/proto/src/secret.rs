@@ -32,6 +32,8 @@ impl fmt::Debug for v1::Connection {
             consent,
             created_at,
             sharing,
+            problem,
+            checked_at,
         } = self;
         f.debug_struct("Connection")
             .field("id", id)
@@ -42,6 +44,8 @@ impl fmt::Debug for v1::Connection {
             .field("consent", consent)
             .field("created_at", created_at)
             .field("sharing", sharing)
+            .field("problem", problem)
+            .field("checked_at", checked_at)
             .finish()
     }
 }

@@ -10,8 +10,8 @@ use segue_service::config::{self, ConfigArgs};
 
 use crate::{
     client::{
-        ApplyArgs, AuditArgs, ConnectionsArgs, ExportsArgs, JobsArgs, KeysArgs, RunsArgs,
-        ScheduleArgs, TokensArgs,
+        ApplyArgs, AuditArgs, ConnectionsArgs, ExportsArgs, JobsArgs, KeysArgs, ListsArgs,
+        RunsArgs, ScheduleArgs, TokensArgs,
     },
     completion::CompletionArgs,
     sample::SampleArgs,
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Migrate(Box<ConfigArgs<config::Migrate>>),
     /// Named Klaviyo accounts, kept by the services.
     Connections(ConnectionsArgs),
+    /// The lists of a Klaviyo account, to pick one or make one.
+    Lists(ListsArgs),
     /// What is exported where, kept by the services.
     Exports(Box<ExportsArgs>),
     /// When exports run by themselves unless they say otherwise.

@@ -1,4 +1,4 @@
-//! `segue connections|exports|schedule|runs|jobs|tokens|audit|keys|apply`: the command line as a client of the
+//! `segue connections|lists|exports|schedule|runs|jobs|tokens|audit|keys|apply`: the command line as a client of the
 //! services.
 
 mod apply;
@@ -8,6 +8,7 @@ mod audit;
 mod connections;
 mod exports;
 mod jobs;
+mod lists;
 mod output;
 mod runs;
 mod schedule;
@@ -21,8 +22,9 @@ use anyhow::{Context as _, anyhow};
 use segue_proto::v1::{
     audit_service_client::AuditServiceClient, connection_service_client::ConnectionServiceClient,
     export_service_client::ExportServiceClient, job_service_client::JobServiceClient,
-    run_service_client::RunServiceClient, schedule_service_client::ScheduleServiceClient,
-    status_service_client::StatusServiceClient, token_service_client::TokenServiceClient,
+    list_service_client::ListServiceClient, run_service_client::RunServiceClient,
+    schedule_service_client::ScheduleServiceClient, status_service_client::StatusServiceClient,
+    token_service_client::TokenServiceClient,
 };
 use tonic::{
     Code, Status,
@@ -32,7 +34,8 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 pub(crate) use args::{
-    ApplyArgs, ConnectionsArgs, ExportsArgs, JobsArgs, RunsArgs, ScheduleArgs, TokensArgs,
+    ApplyArgs, ConnectionsArgs, ExportsArgs, JobsArgs, ListsArgs, RunsArgs, ScheduleArgs,
+    TokensArgs,
 };
 use args::{Output, ServerArgs};
 pub(crate) use args_admin::{AuditArgs, KeysArgs};
@@ -40,6 +43,10 @@ use token::Caller;
 
 pub(crate) async fn connections(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
     connections::run(args).await
+}
+
+pub(crate) async fn lists(args: ListsArgs) -> anyhow::Result<ExitCode> {
+    lists::run(args).await
 }
 
 pub(crate) async fn exports(args: ExportsArgs) -> anyhow::Result<ExitCode> {
@@ -98,6 +105,10 @@ impl Servers {
 
     fn connections(&self) -> ConnectionServiceClient<Known> {
         ConnectionServiceClient::new(self.control_plane.clone())
+    }
+
+    fn lists(&self) -> ListServiceClient<Known> {
+        ListServiceClient::new(self.control_plane.clone())
     }
 
     fn exports(&self) -> ExportServiceClient<Known> {

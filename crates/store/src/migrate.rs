@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_schedules.sql"),
     include_str!("../migrations/0005_tokens.sql"),
     include_str!("../migrations/0006_administration.sql"),
+    include_str!("../migrations/0007_connection_checks.sql"),
 ];
 
 /// What connecting does about a schema that is not of the version which this program knows.

@@ -1,5 +1,7 @@
 //! Connections, exports, settings, tokens and the audit record, for whoever asks about them.
 
+use std::collections::BTreeMap;
+
 use segue_model::{ConnectionId, ExportId};
 
 use crate::{
@@ -46,6 +48,15 @@ pub async fn connections(
     let after = after.map_or_else(String::new, |id| id.to_string());
     let rows = store.read(SQL, args![after, shared, most]).await?;
     rows.into_iter().map(|mut row| connections::decode(&mut row)).collect()
+}
+
+/// What is known against the keys of connections: words, for those only against which anything is.
+pub async fn connection_problems(
+    store: &Reader,
+) -> Result<BTreeMap<ConnectionId, String>, StoreError> {
+    const SQL: &str = "SELECT connection_id, problem_detail FROM connections WHERE problem <> ''";
+    let rows = store.read(SQL, &[]).await?;
+    rows.into_iter().map(|mut row| Ok((row.parsed()?, row.string()?))).collect()
 }
 
 pub async fn export(store: &Reader, id: ExportId) -> Result<Option<Export>, StoreError> {

@@ -61,6 +61,9 @@ async fn make_every_call(client: &Client, key: &ApiKey) {
     let first = client.lists_page(key, None, None).await.unwrap().value;
     client.lists_page(key, first.next.as_ref(), None).await.unwrap();
     client.lists_page(key, None, Some("List \"7\"")).await.unwrap();
+    let some = client.lists_from(key, None, None, 3).await.unwrap().value;
+    client.lists_from(key, None, some.next.as_ref(), 3).await.unwrap();
+    client.lists_from(key, Some("List \"7\""), None, 10).await.unwrap();
     client.list(key, &list).await.unwrap();
     client.create_list(key, "Käufer & Co").await.unwrap();
     client.flow_triggers_page(key, &list, None).await.unwrap();

@@ -166,6 +166,10 @@ const REFUSAL: &[Met] = &[
     Met("used_by_export", CONNECTIONS, "connection_in_use_is_not_deleted"),
     Met("used_by_run", CONNECTIONS, "connection_in_use_is_not_deleted"),
     Met("revision_retired", CONNECTIONS, "revision_that_is_retired_is_nothing_that_a_key_can_help"),
+    Met("key_refused", LISTS, "key_that_cannot_be_used_says_so_on_each_export"),
+    Met("scope_missing", LISTS, "scope_that_is_missing_is_named"),
+    Met("account_changed", LISTS, "key_that_was_moved_shows_no_list_of_the_other_account"),
+    Met("list_exists", LISTS, "list_is_made_once_for_each_request"),
     Met("connection_deleted", RUNS, "run_that_could_not_be_sent_does_not_begin"),
     Met(
         "no_connection",
@@ -189,6 +193,7 @@ const REFUSAL: &[Met] = &[
 
 const COMMANDS: &str = "crates/control-plane/src/tests/admin/commands.rs";
 const CONNECTIONS: &str = "crates/control-plane/src/tests/admin/connections.rs";
+const LISTS: &str = "crates/control-plane/src/tests/admin/lists.rs";
 const RETRIES: &str = "crates/control-plane/src/tests/admin/retries.rs";
 const RIGHTS: &str = "crates/control-plane/src/tests/admin/rights.rs";
 const RUNS: &str = "crates/control-plane/src/tests/admin/runs.rs";

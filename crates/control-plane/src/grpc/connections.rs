@@ -22,6 +22,7 @@ use super::{
     errors::{invalid, status},
     fields::{self, Problems},
     page::Page,
+    verified::shown_verified,
 };
 use crate::{
     Connection, ConnectionChange, Consent, ControlPlane, NewConnection, Rotated, Sharing,
@@ -82,11 +83,7 @@ impl ConnectionService for Connections {
         let by = caller(&request)?.clone();
         let id = fields::id("id", &request.into_inner().id)?;
         let verified = self.0.verify_connection(id).await.map_err(status)?;
-        Ok(Response::new(VerifyConnectionResponse {
-            connection: Some(shown(verified.connection, &by)?),
-            revision: verified.revision.unwrap_or_default(),
-            problem: verified.problem.unwrap_or_default(),
-        }))
+        Ok(Response::new(shown_verified(verified, &by)?))
     }
 
     async fn update_connection(
@@ -239,12 +236,22 @@ fn check_words(text: &str) -> Result<(), &'static str> {
 }
 
 /// What `by` may see of it: whoever may use it learns what it is called, and for which lists.
-fn shown(connection: Connection, by: &Principal) -> Result<v1::Connection, Status> {
+pub(super) fn shown(connection: Connection, by: &Principal) -> Result<v1::Connection, Status> {
     let Sharing { contributors, lists } = Sharing::of(&connection).map_err(status)?;
     let sharing = Some(v1::Sharing { contributors, list_ids: lists });
     // Destructured, so that a field that is added cannot be forgotten.
-    let Connection { id, display_name, account_id, account_name, consent, sharing: _, created } =
-        connection;
+    let Connection {
+        id,
+        display_name,
+        account_id,
+        account_name,
+        consent,
+        sharing: _,
+        created,
+        key_since: _,
+        checked,
+        problem,
+    } = connection;
     if by.require(Role::Administrator).is_err() {
         let id = id.to_string();
         return Ok(v1::Connection { id, display_name, sharing, ..v1::Connection::default() });
@@ -263,5 +270,7 @@ fn shown(connection: Connection, by: &Principal) -> Result<v1::Connection, Statu
         }),
         created_at: Some(timestamp(created)),
         sharing,
+        problem: problem.map(|it| it.detail).unwrap_or_default(),
+        checked_at: checked.map(timestamp),
     })
 }

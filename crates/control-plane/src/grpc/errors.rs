@@ -16,6 +16,7 @@ fn resource_type(thing: Thing) -> &'static str {
         Thing::Run => "segue.v1.Run",
         Thing::DeadJob => "segue.v1.DeadJob",
         Thing::Token => "segue.v1.Token",
+        Thing::List => "segue.v1.List",
     }
 }
 

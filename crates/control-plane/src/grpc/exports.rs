@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use prost::Message as _;
 use segue_access::Subject;
@@ -61,7 +61,8 @@ impl ExportService for Exports {
         problems.check()?;
         let request_id = Some(request_id.as_str()).filter(|id| !id.is_empty());
         let made = self.0.create_export(&fields, request_id, &by).await.map_err(status)?;
-        Ok(Response::new(CreateExportResponse { export: Some(shown(made)) }))
+        let problems = self.0.connection_problems().await.map_err(status)?;
+        Ok(Response::new(CreateExportResponse { export: Some(shown(made, &problems)) }))
     }
 
     async fn get_export(
@@ -70,7 +71,8 @@ impl ExportService for Exports {
     ) -> Result<Response<GetExportResponse>, Status> {
         let id = fields::id("id", &request.into_inner().id)?;
         let found = self.0.export(id).await.map_err(status)?;
-        Ok(Response::new(GetExportResponse { export: Some(shown(found)) }))
+        let problems = self.0.connection_problems().await.map_err(status)?;
+        Ok(Response::new(GetExportResponse { export: Some(shown(found, &problems)) }))
     }
 
     async fn list_exports(
@@ -83,9 +85,10 @@ impl ExportService for Exports {
             "" => None,
             text => Some(fields::id("connection_id", text)?),
         };
+        let problems = &self.0.connection_problems().await.map_err(status)?;
         let read = |after, most| async move {
             let found = self.0.exports(after, connection, most).await.map_err(status)?;
-            Ok(found.into_iter().map(|it| (it.id, shown(it))).collect())
+            Ok(found.into_iter().map(|it| (it.id, shown(it, problems))).collect())
         };
         let (found, next_page_token) =
             page.read(read, |(id, _)| *id, |(_, shown)| shown.encoded_len()).await?;
@@ -105,7 +108,8 @@ impl ExportService for Exports {
         let owner = changes.iter().find_map(Change::owner);
         let apply = |fields: &mut ExportFields| changes.iter().for_each(|change| change.to(fields));
         let saved = self.0.update_export(id, owner, apply, &by).await.map_err(status)?;
-        Ok(Response::new(UpdateExportResponse { export: Some(shown(saved)) }))
+        let problems = self.0.connection_problems().await.map_err(status)?;
+        Ok(Response::new(UpdateExportResponse { export: Some(shown(saved, &problems)) }))
     }
 
     async fn delete_export(
@@ -134,7 +138,8 @@ impl ExportService for Exports {
         problems.check()?;
         let request_id = Some(request_id.as_str()).filter(|id| !id.is_empty());
         let made = self.0.duplicate_export(id, name, request_id, &by).await.map_err(status)?;
-        Ok(Response::new(DuplicateExportResponse { export: Some(shown(made)) }))
+        let problems = self.0.connection_problems().await.map_err(status)?;
+        Ok(Response::new(DuplicateExportResponse { export: Some(shown(made, &problems)) }))
     }
 }
 
@@ -150,7 +155,7 @@ enum Change {
     Segments(Vec<String>),
     Mapping(Mapping),
     Email(String),
-    Attributes(std::collections::BTreeMap<String, String>),
+    Attributes(BTreeMap<String, String>),
     Properties(Properties),
     DefaultCountry(String),
     Guards(Guards),
@@ -255,7 +260,8 @@ impl Problems {
                     }
                 }
             }
-            "id" | "created_at" | "updated_at" | "next_run_at" | "schedule_problem" => {
+            "id" | "created_at" | "updated_at" | "next_run_at" | "schedule_problem"
+            | "connection_problem" => {
                 self.note("update_mask", format!("{path} is given by the server"));
                 return None;
             }
@@ -321,7 +327,8 @@ fn guards(guards: v1::Guards) -> Guards {
     Guards { allow_live_flows, allow_empty, max_profiles }
 }
 
-fn shown(export: SavedExport) -> v1::Export {
+/// `problems`: what is known against the keys of connections.
+fn shown(export: SavedExport, problems: &BTreeMap<ConnectionId, String>) -> v1::Export {
     // Destructured, here and below, so that a field that is added cannot be forgotten.
     let SavedExport { id, fields, owner, timing, created, updated } = export;
     let ExportFields {
@@ -372,5 +379,8 @@ fn shown(export: SavedExport) -> v1::Export {
             .filter(|it| !it.subject.is_empty())
             .map(|Who { subject, name }| v1::Owner { subject, display_name: name }),
         disabled,
+        connection_problem: connection
+            .and_then(|id| problems.get(&id).cloned())
+            .unwrap_or_default(),
     }
 }

@@ -9,7 +9,7 @@ use klaviyo_sim::{
 };
 use segue_klaviyo::{
     ApiKey, CallError, Client, Config, Flow, ImportBody, ImportError, JobStatus, ListId, Page,
-    Reply, Unguarded, import,
+    RateLimit, RateWindow, Reply, RevisionState, Unguarded, import,
 };
 
 struct Stand {
@@ -185,7 +185,13 @@ async fn retired_revision_is_an_error_or_shows_in_the_answer() {
             RetiredRevision::Gone => {
                 assert!(matches!(result, Err(CallError::RevisionRetired)), "{result:?}");
             }
-            RetiredRevision::FallsForward => assert!(result.unwrap().meta.fell_back()),
+            RetiredRevision::FallsForward => {
+                let meta = result.unwrap().meta;
+                assert!(meta.fell_back());
+                // Long before the end of the revision that has answered.
+                let state = meta.revision_state(segue_model::Micros(1_690_000_000_000_000));
+                assert_eq!((state, meta.retires()), (Some(RevisionState::Retired), None));
+            }
         }
         let meta = current.list(&key, &list).await.unwrap().meta;
         assert!(!meta.fell_back() && meta.retirement_date.is_some());
@@ -239,6 +245,63 @@ async fn lists_are_walked_found_by_name_and_made() {
     let made = client.create_list(&key, "Käufer & Co").await.unwrap().value;
     let seen = client.list(&key, &made.id).await.unwrap().value;
     assert_eq!(seen.name.as_deref(), Some("Käufer & Co"));
+    assert!(seen.created_at().unwrap().0 > 0, "{seen:?}");
+}
+
+#[tokio::test]
+async fn lists_go_by_name_from_any_place_in_pages_of_any_size() {
+    let names = ["b", "a", "d", "c", "e"];
+    let lists =
+        names.iter().enumerate().map(|(n, name)| ListConfig::new(format!("LIST{n:02}"), *name));
+    let account = AccountConfig { lists: lists.collect(), ..AccountConfig::default() };
+    let config = klaviyo_sim::Config { accounts: vec![account], ..no_limits() };
+    let Stand { client, key, sim: _sim, .. } = Stand::start(config).await;
+    for (size, sizes) in [(0, vec![1; 5]), (2, vec![2, 2, 1]), (5, vec![5]), (99, vec![5])] {
+        let (mut seen, mut pages, mut from) = (Vec::new(), Vec::new(), None);
+        loop {
+            let page = client.lists_from(&key, None, from.as_ref(), size).await.unwrap().value;
+            pages.push(page.lists.len());
+            seen.extend(page.lists.into_iter().filter_map(|list| list.name));
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!((pages, seen.join("")), (sizes, "abcde".to_owned()));
+    }
+    let found = client.lists_from(&key, Some("d"), None, 10).await.unwrap().value;
+    assert_eq!(found.lists.iter().map(|list| list.id.as_str()).collect::<Vec<_>>(), ["LIST02"]);
+    assert_eq!(found.next, None);
+}
+
+#[tokio::test]
+async fn place_in_the_lists_is_the_value_of_one_parameter_whatever_it_says() {
+    let Stand { client, key, sim, .. } = Stand::start(no_limits()).await;
+    for place in ["x&page[size]=9#", "http://example.com/", "../profiles", "%2e%2e"] {
+        let place = place.parse().unwrap();
+        let err = client.lists_from(&key, None, Some(&place), 10).await.unwrap_err();
+        assert!(matches!(err, CallError::Refused(_)), "{err}");
+    }
+    let asked = sim.requests();
+    assert_eq!(asked.len(), 4);
+    assert!(asked.iter().all(|request| request.endpoint == Some(Endpoint::Lists)), "{asked:?}");
+}
+
+#[tokio::test]
+async fn answers_tell_how_long_the_revision_lives_and_what_is_left_of_the_limits() {
+    let Stand { client, key, sim: _sim, .. } = Stand::start(klaviyo_sim::Config::default()).await;
+    let meta = client.account(&key).await.unwrap().meta;
+    let now = |day: &str| {
+        let at: jiff::Timestamp = format!("{day}T12:00:00Z").parse().unwrap();
+        segue_model::Micros(at.as_microsecond())
+    };
+    assert_eq!(meta.revision_state(now("2026-11-27")), Some(RevisionState::Stable));
+    assert_eq!(meta.revision_state(now("2027-11-27")), Some(RevisionState::Deprecated));
+    assert_eq!(meta.revision_state(now("2028-11-27")), Some(RevisionState::Retired));
+    let retires = meta.retires().unwrap();
+    assert_eq!(retires.rfc3339(), "2028-07-15T00:00:00.000Z");
+    let left = RateLimit { window: RateWindow::Burst, limit: 1, remaining: 0 };
+    assert_eq!(meta.rate_limit, Some(left));
 }
 
 #[tokio::test]

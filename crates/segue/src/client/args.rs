@@ -1,4 +1,4 @@
-//! What can be typed after `segue connections|exports|schedule|runs|jobs|tokens|apply`.
+//! What can be typed after `segue connections|lists|exports|schedule|runs|jobs|tokens|apply`.
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, not Markdown")]
 
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ pub(super) enum Connections {
     Get { connection: String },
     /// Show all.
     List,
-    /// Ask Klaviyo whether the key is still good.
+    /// Ask Klaviyo whether the key is good, what it may do, and what is left of the limits. Nothing is written there.
     Verify { connection: String },
     /// Change what is given here and leave the rest.
     Update {
@@ -103,6 +103,46 @@ pub(super) enum Connections {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ListsArgs {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: Lists,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Lists {
+    /// Show the lists of the account, by name.
+    List {
+        /// Id of the connection.
+        #[arg(long, value_name = "CONNECTION")]
+        connection: String,
+        /// Only those with this in their name, in upper or lower case.
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+    },
+    /// Show one, and the live flows that start for people who join it.
+    Get {
+        #[arg(value_name = "LIST_ID")]
+        list: String,
+        /// Id of the connection.
+        #[arg(long, value_name = "CONNECTION")]
+        connection: String,
+    },
+    /// Make an empty list, unless the account has one of this name.
+    Create {
+        /// Id of the connection.
+        #[arg(long, value_name = "CONNECTION")]
+        connection: String,
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// The same request again makes no second list [default: a new one].
+        #[arg(long, value_name = "ID")]
+        request_id: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ExportsArgs {
     #[command(flatten)]
     pub(super) server: ServerArgs,
@@ -121,8 +161,11 @@ pub(super) enum Exports {
         #[arg(long, value_name = "CONNECTION")]
         connection: String,
         /// Id of the Klaviyo list, as its page shows it.
-        #[arg(long, value_name = "LIST_ID")]
-        list: String,
+        #[arg(long, value_name = "LIST_ID", required_unless_present = "list_name")]
+        list: Option<String>,
+        /// In its place the exact name of the list.
+        #[arg(long, value_name = "NAME", conflicts_with = "list")]
+        list_name: Option<String>,
         /// A file or glob below the workers' source folder. May be repeated: together they are one set.
         #[arg(long = "segment", value_name = "FILE|GLOB", required = true)]
         segments: Vec<String>,

@@ -79,16 +79,12 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
             let request = v1::VerifyConnectionRequest { id };
             let reply =
                 client.verify_connection(asking(request)).await.map_err(explain)?.into_inner();
-            let v1::VerifyConnectionResponse { connection, revision, problem } = reply;
-            let connection = Connection::from(present(connection, "connection")?);
-            output::one(
-                servers.output,
-                &Verified { connection, revision: revision.clone(), problem: problem.clone() },
-            )?;
-            if !problem.is_empty() {
-                bail!("{problem}");
+            let verified = Verified::try_from(reply)?;
+            verified.show(servers.output)?;
+            if let Some(problem) = verified.problem() {
+                bail!("{}", ui::plain(problem));
             }
-            ui::note(format_args!("the key is good; Klaviyo answers with revision {revision}"));
+            ui::note("nothing is known against the key");
         }
         Connections::Update {
             connection: id,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     Output, Servers,
     args::{Exports, ExportsArgs, GuardArgs, MappingArgs},
-    asking, explain,
+    asking, explain, lists,
     output::{self, Export},
     present,
     schedule::export_schedule_of,
@@ -23,16 +23,19 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             display_name,
             connection,
             list,
+            list_name,
             segments,
             mapping,
             guards,
             schedule,
             request_id,
         } => {
+            let quiet = guards.allow_live_flows;
+            let list_id = lists::pick(&servers, &connection, (list, list_name), quiet).await?;
             let export = v1::Export {
                 display_name,
                 connection_id: connection,
-                list_id: list,
+                list_id,
                 segments,
                 mapping: Some(mapping_of(mapping)),
                 guards: Some(guards_of(&guards)),

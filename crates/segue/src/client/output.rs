@@ -4,19 +4,23 @@ mod audit;
 mod connections;
 mod exports;
 mod jobs;
+mod lists;
 mod runs;
 mod tokens;
+mod verified;
 
 use jiff::Timestamp;
 use segue_proto::v1;
 use serde::Serialize;
 
 pub(super) use audit::{AuditEntry, AuditState, Rotated};
-pub(super) use connections::{Connection, Verified};
+pub(super) use connections::Connection;
 pub(super) use exports::{Export, Schedule};
 pub(super) use jobs::DeadJob;
+pub(super) use lists::{List, ListWithFlows, names_of};
 pub(super) use runs::Run;
 pub(super) use tokens::{Caller, NewToken, Token};
+pub(super) use verified::Verified;
 
 use super::Output;
 use crate::ui;

@@ -44,7 +44,7 @@ pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The id by which a request that comes twice is known again.
-fn id_of(given: Option<String>) -> String {
+pub(super) fn id_of(given: Option<String>) -> String {
     given.unwrap_or_else(|| Uuid::now_v7().to_string())
 }
 

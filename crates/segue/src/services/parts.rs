@@ -143,6 +143,7 @@ async fn people_at(
         .reflect(segue_proto::DESCRIPTORS)?
         .add(grpc::connection_service(Arc::clone(control_plane)))
         .add(grpc::export_service(Arc::clone(control_plane)))
+        .add(grpc::list_service(Arc::clone(control_plane)))
         .add(grpc::run_service(Arc::clone(control_plane)))
         .add(grpc::schedule_service(Arc::clone(control_plane)))
         .add(grpc::token_service(Arc::clone(control_plane)))

@@ -92,6 +92,9 @@ fn connection(n: u128) -> Connection {
         },
         sharing: Sharing { contributors: n.is_multiple_of(2), only_lists: r#"["L"]"#.to_owned() },
         created: NOW,
+        key_since: Micros(NOW.0 - 3),
+        checked: Some(Micros(NOW.0 - 2)),
+        problem: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod claims;
 mod engine;
+mod klaviyo;
 mod life;
 mod plans;
 mod postgres;

@@ -19,6 +19,12 @@ pub struct Connection {
     pub consent: Consent,
     pub sharing: Sharing,
     pub created: Micros,
+    /// Since when it has its present key.
+    pub key_since: Micros,
+    /// When Klaviyo was last seen to take or to refuse the key.
+    pub checked: Option<Micros>,
+    /// Why the key cannot be used, as was seen then.
+    pub problem: Option<Problem>,
 }
 
 /// Who may use a connection besides administrators.
@@ -27,6 +33,15 @@ pub struct Sharing {
     pub contributors: bool,
     /// JSON: the only lists that they may use; none: any.
     pub only_lists: String,
+}
+
+/// What is known against the key of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// A code.
+    pub reason: String,
+    /// Words without personal data.
+    pub detail: String,
 }
 
 /// The recorded agreement to send personal data to Klaviyo.
@@ -49,7 +64,8 @@ pub struct SealedKey {
 macro_rules! connection_columns {
     () => {
         "connection_id, display_name, account_id, account_name, consent_version, consent_by, \
-         consent_us, for_contributors, only_lists, created_us"
+         consent_us, for_contributors, only_lists, created_us, key_us, checked_us, problem, \
+         problem_detail"
     };
 }
 pub(crate) use connection_columns;
@@ -61,8 +77,8 @@ pub async fn create(
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO connections (connection_id, display_name, account_id, \
          account_name, consent_version, consent_by, consent_us, for_contributors, only_lists, \
-         sealed_key, master_key, created_us) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+         sealed_key, master_key, key_us, checked_us, problem, problem_detail, created_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     let mut args = changeable(connection, key);
     args.push(connection.created.into());
     tx.execute(SQL, &args).await?;
@@ -77,15 +93,26 @@ pub async fn update(
 ) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE connections SET display_name = $2, account_id = $3, \
          account_name = $4, consent_version = $5, consent_by = $6, consent_us = $7, \
-         for_contributors = $8, only_lists = $9, sealed_key = $10, master_key = $11 \
-         WHERE connection_id = $1";
+         for_contributors = $8, only_lists = $9, sealed_key = $10, master_key = $11, \
+         key_us = $12, checked_us = $13, problem = $14, problem_detail = $15 WHERE connection_id = $1";
     tx.execute(SQL, &changeable(connection, key)).await?;
     Ok(())
 }
 
 fn changeable(connection: &Connection, key: &SealedKey) -> Vec<Arg> {
-    let Connection { id, display_name, account_id, account_name, consent, sharing, created: _ } =
-        connection;
+    let Connection {
+        id,
+        display_name,
+        account_id,
+        account_name,
+        consent,
+        sharing,
+        created: _,
+        key_since,
+        checked,
+        problem,
+    } = connection;
+    let (reason, detail) = parts(problem.as_ref());
     vec![
         text(id),
         display_name.as_str().into(),
@@ -98,6 +125,10 @@ fn changeable(connection: &Connection, key: &SealedKey) -> Vec<Arg> {
         sharing.only_lists.as_str().into(),
         key.sealed.as_str().into(),
         key.master_key.as_str().into(),
+        (*key_since).into(),
+        (*checked).into(),
+        reason.into(),
+        detail.into(),
     ]
 }
 
@@ -168,6 +199,29 @@ pub async fn remove(tx: &mut Tx, id: ConnectionId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Notes that Klaviyo has taken the key (`None`) or why it cannot be used.
+pub async fn note_check(
+    tx: &mut Tx,
+    id: ConnectionId,
+    problem: Option<&Problem>,
+) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE connections SET checked_us = $2, problem = $3, problem_detail = $4 \
+         WHERE connection_id = $1";
+    let now = tx.now();
+    let (reason, detail) = parts(problem);
+    tx.execute(SQL, args![text(id), now, reason, detail]).await?;
+    Ok(())
+}
+
+/// Nothing is known against the key any more. Writes nothing if nothing was.
+pub async fn mended(tx: &mut Tx, id: ConnectionId) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE connections SET checked_us = $2, problem = '', problem_detail = '' \
+         WHERE connection_id = $1 AND problem <> ''";
+    let now = tx.now();
+    tx.execute(SQL, args![text(id), now]).await?;
+    Ok(())
+}
+
 /// Runs that go on with a removed connection.
 pub async fn runs_of_removed(tx: &mut Tx) -> Result<Vec<RunId>, StoreError> {
     const SQL: &str = "SELECT r.run_id FROM runs r JOIN connections c \
@@ -184,6 +238,19 @@ pub async fn forget_removed(tx: &mut Tx) -> Result<u64, StoreError> {
     tx.execute(SQL, &[]).await
 }
 
+/// When Klaviyo last accepted a batch of a run that uses the connection.
+pub async fn last_acceptance(tx: &mut Tx, id: ConnectionId) -> Result<Option<Micros>, StoreError> {
+    const SQL: &str = "SELECT max(last_accepted_us) FROM runs WHERE connection_id = $1";
+    match tx.row(SQL, args![text(id)]).await? {
+        Some(mut row) => row.opt_time(),
+        None => Ok(None),
+    }
+}
+
+fn parts(problem: Option<&Problem>) -> (&str, &str) {
+    problem.map_or(("", ""), |it| (it.reason.as_str(), it.detail.as_str()))
+}
+
 pub(crate) fn decode(row: &mut Row) -> Result<Connection, StoreError> {
     Ok(Connection {
         id: row.parsed()?,
@@ -197,7 +264,15 @@ pub(crate) fn decode(row: &mut Row) -> Result<Connection, StoreError> {
         },
         sharing: Sharing { contributors: row.flag()?, only_lists: row.string()? },
         created: row.time()?,
+        key_since: row.time()?,
+        checked: row.opt_time()?,
+        problem: decode_problem(row)?,
     })
+}
+
+fn decode_problem(row: &mut Row) -> Result<Option<Problem>, StoreError> {
+    let (reason, detail) = (row.string()?, row.string()?);
+    Ok((!reason.is_empty()).then_some(Problem { reason, detail }))
 }
 
 fn decode_key(row: &mut Row) -> Result<SealedKey, StoreError> {

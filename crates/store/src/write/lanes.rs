@@ -184,3 +184,36 @@ pub async fn forget(tx: &mut Tx, before: Micros) -> Result<(), StoreError> {
     tx.execute(SQL, args![before]).await?;
     Ok(())
 }
+
+/// What is left of the minute of one lane, and how long Klaviyo asked to wait; locks nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    pub endpoint: Endpoint,
+    /// Requests in a minute.
+    pub limit: u32,
+    /// Places that are free.
+    pub remaining: u32,
+    /// Nothing is granted before; in the past unless Klaviyo asked to slow down.
+    pub closed_until: Micros,
+}
+
+pub async fn left(tx: &mut Tx, account_id: &str, endpoint: Endpoint) -> Result<Left, StoreError> {
+    const HELD: &str = "SELECT \
+         (SELECT count(*) FROM sends \
+          WHERE account_id = $1 AND endpoint = $2 AND answered_us IS NULL) \
+         + (SELECT count(*) FROM sends WHERE account_id = $1 AND endpoint = $2 \
+            AND answered_us > $3 AND outcome <> 'not_sent')";
+    const CLOSED: &str = "SELECT closed_us FROM lanes WHERE account_id = $1 AND endpoint = $2";
+    let minute = tx.now() - Limits::STEADY_WINDOW;
+    let held = match tx.row(HELD, args![account_id, endpoint.name(), minute]).await? {
+        Some(mut row) => row.count()?,
+        None => 0,
+    };
+    let closed_until = match tx.row(CLOSED, args![account_id, endpoint.name()]).await? {
+        Some(mut row) => row.time()?,
+        None => Micros(0),
+    };
+    let limit = endpoint.limits().steady;
+    let remaining = limit.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
+    Ok(Left { endpoint, limit, remaining, closed_until })
+}

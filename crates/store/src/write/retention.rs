@@ -78,6 +78,8 @@ pub async fn remove_reports(tx: &mut Tx, run: RunId) -> Result<(), StoreError> {
 pub enum Rows {
     /// Which request made what.
     Requests,
+    /// Which request made which list of Klaviyo's.
+    NewLists,
     /// What Klaviyo said of keys and lists.
     Answers,
     /// Jobs of runs that have ended.
@@ -87,11 +89,13 @@ pub enum Rows {
 }
 
 impl Rows {
-    pub const ALL: &'static [Self] = &[Self::Requests, Self::Answers, Self::Jobs, Self::DeadJobs];
+    pub const ALL: &'static [Self] =
+        &[Self::Requests, Self::NewLists, Self::Answers, Self::Jobs, Self::DeadJobs];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Requests => "requests",
+            Self::NewLists => "new_lists",
             Self::Answers => "answers",
             Self::Jobs => "jobs",
             Self::DeadJobs => "dead_jobs",
@@ -103,6 +107,10 @@ impl Rows {
             Self::Requests => {
                 "DELETE FROM requests WHERE (kind, request_id) IN \
                  (SELECT kind, request_id FROM requests WHERE at_us < $1 ORDER BY at_us LIMIT $2)"
+            }
+            Self::NewLists => {
+                "DELETE FROM new_lists WHERE request_id IN \
+                 (SELECT request_id FROM new_lists WHERE at_us < $1 ORDER BY at_us LIMIT $2)"
             }
             Self::Answers => {
                 "DELETE FROM answers WHERE subject IN \

@@ -176,7 +176,10 @@ async fn verifying_says_why_a_key_cannot_be_used() {
     let good = verify(&world, &made.id).await.unwrap();
     assert_eq!(good.problem, "");
     assert_eq!(good.revision, segue_klaviyo::DEFAULT_REVISION);
-    assert_eq!(good.connection.as_ref(), Some(&made));
+    let seen = get(&world, &made.id).await.unwrap();
+    assert_eq!(good.connection.as_ref(), Some(&seen));
+    assert_eq!(seen, v1::Connection { checked_at: seen.checked_at, ..made.clone() });
+    assert!(seen.checked_at.unwrap().seconds > made.checked_at.unwrap().seconds);
 
     second();
     let moved_keys = [(KEY.to_owned(), "OTHERS".to_owned())].into();

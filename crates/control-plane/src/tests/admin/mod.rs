@@ -5,6 +5,7 @@ mod commands;
 mod connections;
 mod dead;
 mod exports;
+mod lists;
 mod races;
 mod recover;
 mod retries;
@@ -12,6 +13,7 @@ mod rights;
 mod runs;
 mod schedules;
 mod tokens;
+mod verify;
 
 use std::sync::Arc;
 
@@ -62,12 +64,19 @@ impl World {
     }
 
     async fn on(engine: Engine) -> Self {
-        let keys = vec![
+        Self::with(engine, AccountConfig::default()).await
+    }
+
+    /// As [`Self::on`], of another account. It has the keys of all tests besides its own.
+    async fn with(engine: Engine, account: AccountConfig) -> Self {
+        let mut keys = vec![
             KeyConfig::all_scopes(KEY),
             KeyConfig::all_scopes(OTHER_KEY),
             KeyConfig::with_scopes(WEAK_KEY, &["lists:read"]),
         ];
-        let account = AccountConfig { keys, ..AccountConfig::default() };
+        keys.retain(|key| account.keys.iter().all(|own| own.secret != key.secret));
+        keys.extend(account.keys);
+        let account = AccountConfig { keys, ..account };
         let other = AccountConfig {
             id: "OTHERS".to_owned(),
             name: "Somebody else".to_owned(),
@@ -190,6 +199,7 @@ async fn serve_as(cp: Arc<ControlPlane>, who: Principal) -> Channel {
         .add_service(grpc::token_service(Arc::clone(&cp)))
         .add_service(grpc::connection_service(Arc::clone(&cp)))
         .add_service(grpc::export_service(Arc::clone(&cp)))
+        .add_service(grpc::list_service(Arc::clone(&cp)))
         .add_service(grpc::job_service(Arc::clone(&cp)))
         .add_service(grpc::schedule_service(Arc::clone(&cp)))
         .add_service(grpc::run_service(cp))

@@ -26,7 +26,7 @@ segue_store::on_both_engines! {
 }
 
 impl World {
-    async fn of(&self, role: Role) -> Channel {
+    pub(super) async fn of(&self, role: Role) -> Channel {
         serve_as(Arc::clone(&self.cp), tester(role)).await
     }
 
@@ -44,7 +44,7 @@ impl World {
         Ok(reply.into_inner().connection.unwrap())
     }
 
-    async fn share(&self, id: &str, lists: &[&str]) {
+    pub(super) async fn share(&self, id: &str, lists: &[&str]) {
         let list_ids = lists.iter().map(|list| (*list).to_owned()).collect();
         let sharing = Some(v1::Sharing { contributors: true, list_ids });
         let shared = v1::Connection { id: id.to_owned(), sharing, ..v1::Connection::default() };

@@ -12,6 +12,9 @@ pub(in crate::client) struct Connection {
     consent: Option<Consent>,
     sharing: Sharing,
     created_at: Option<String>,
+    checked_at: Option<String>,
+    /// Empty: nothing is known against the key.
+    pub(super) problem: String,
 }
 
 #[derive(Serialize)]
@@ -44,30 +47,15 @@ impl From<v1::Connection> for Connection {
                 Sharing { contributors, list_ids }
             },
             created_at: time(connection.created_at),
+            checked_at: time(connection.checked_at),
+            problem: connection.problem,
         }
     }
 }
 
-/// What Klaviyo says of the key of a connection.
-#[derive(Serialize)]
-pub(in crate::client) struct Verified {
-    #[serde(flatten)]
-    pub(in crate::client) connection: Connection,
-    pub(in crate::client) revision: String,
-    /// Empty: the key is good.
-    pub(in crate::client) problem: String,
-}
-
-impl Shown for Verified {
-    const COLUMNS: &'static [&'static str] = Connection::COLUMNS;
-
-    fn cells(&self) -> Vec<String> {
-        self.connection.cells()
-    }
-}
-
 impl Shown for Connection {
-    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "ACCOUNT", "CONSENT", "FOR"];
+    const COLUMNS: &'static [&'static str] =
+        &["ID", "NAME", "ACCOUNT", "CONSENT", "FOR", "PROBLEM"];
 
     fn cells(&self) -> Vec<String> {
         // Whoever only uses it is not told.
@@ -81,6 +69,14 @@ impl Shown for Connection {
             Sharing { list_ids, .. } if list_ids.is_empty() => "contributors".to_owned(),
             Sharing { list_ids, .. } => format!("contributors, {}", list_ids.join(" ")),
         };
-        vec![self.id.clone(), self.display_name.clone(), account, consent, shared]
+        let problem = if self.problem.is_empty() { "-" } else { &self.problem };
+        vec![
+            self.id.clone(),
+            self.display_name.clone(),
+            account,
+            consent,
+            shared,
+            problem.to_owned(),
+        ]
     }
 }

@@ -19,6 +19,7 @@ pub(in crate::client) struct Export {
     schedule_problem: Option<ScheduleProblem>,
     owner: Option<Owner>,
     disabled: bool,
+    connection_problem: String,
     created_at: Option<String>,
     updated_at: Option<String>,
 }
@@ -82,6 +83,7 @@ impl From<v1::Export> for Export {
                 .owner
                 .map(|v1::Owner { subject, display_name }| Owner { subject, display_name }),
             disabled: export.disabled,
+            connection_problem: export.connection_problem,
             created_at: time(export.created_at),
             updated_at: time(export.updated_at),
         }
@@ -107,8 +109,17 @@ impl From<v1::Mapping> for Mapping {
 }
 
 impl Shown for Export {
-    const COLUMNS: &'static [&'static str] =
-        &["ID", "NAME", "CONNECTION", "LIST", "SEGMENTS", "OWNER", "SCHEDULE", "NEXT RUN"];
+    const COLUMNS: &'static [&'static str] = &[
+        "ID",
+        "NAME",
+        "CONNECTION",
+        "LIST",
+        "SEGMENTS",
+        "OWNER",
+        "SCHEDULE",
+        "NEXT RUN",
+        "PROBLEM",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let Self { id, display_name, connection_id, list_id, schedule, .. } = self;
@@ -129,6 +140,8 @@ impl Shown for Export {
             (Some(next), None) => next.clone(),
             (None, None) => "-".to_owned(),
         });
+        let problem = self.connection_problem.as_str();
+        cells.push(if problem.is_empty() { "-" } else { problem }.to_owned());
         cells
     }
 }

@@ -204,9 +204,9 @@ codes! {
         /// Klaviyo no longer serves the API revision that this version asks for.
         RevisionRetired = "revision_retired", "Update Segue, or set a revision that Klaviyo still serves.";
         /// Klaviyo does not accept the key of the connection.
-        KeyRefused = "key_refused", "Make a new private key in Klaviyo, and a connection with it.";
+        KeyRefused = "key_refused", "Make a new private key in Klaviyo, and give it to the connection.";
         /// The key of the connection lacks a scope that is needed.
-        ScopeMissing = "scope_missing", "Make a new private key with the scopes that the words name, and a connection with it.";
+        ScopeMissing = "scope_missing", "Make a new private key with the scopes that the words name, and give it to the connection.";
         /// The key of the connection belongs to another account by now.
         AccountChanged = "account_changed", "Make a connection for the other account if it is the right one.";
         /// The account has a list of this name.

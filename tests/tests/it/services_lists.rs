@@ -105,9 +105,9 @@ fn lists_are_shown_picked_and_made() {
         (made["list_id"].as_str().unwrap().to_owned(), stderr)
     };
     assert_eq!(made_for("Käufer"), (id.to_owned(), String::new()));
-    let (list, note) = made_for("Segue demo");
-    assert!(list == LIST && note.contains("\"Flow FLOW01\" (FLOW01)"), "{list}: {note}");
-    assert!(note.contains("--allow-live-flows"), "{note}");
+    let (list, said) = made_for("Segue demo");
+    assert!(list == LIST && said.contains("\"Flow FLOW01\" (FLOW01)"), "{list}: {said}");
+    assert!(said.contains("--allow-live-flows"), "{said}");
 }
 
 #[test]

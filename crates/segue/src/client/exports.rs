@@ -48,9 +48,8 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             show(&servers, reply.into_inner().export)?;
         }
         Exports::Get { export: id } => {
-            let request = v1::GetExportRequest { id };
-            let reply = client.get_export(asking(request)).await.map_err(explain)?;
-            show(&servers, reply.into_inner().export)?;
+            let request = asking(v1::GetExportRequest { id });
+            show(&servers, client.get_export(request).await.map_err(explain)?.into_inner().export)?;
         }
         Exports::List { connection } => list(&servers, connection.unwrap_or_default()).await?,
         Exports::Update {

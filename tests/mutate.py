@@ -8,7 +8,8 @@ Each `tests/mutations/<name>.patch` begins with what is broken. Then a line says
   applied to one copy of the work tree and built once. The test has to be green in that build, and red with the name.
 - `run: <command>`: a command, for what cannot wait for a variable. The patch is applied by itself.
 
-It builds into `CARGO_TARGET_DIR`, or else `target`, with the profile of `make chaos`, whose dependencies it shares.
+It builds into `CARGO_TARGET_DIR`, or else `target`, with the profile of `make chaos`, whose dependencies it shares. Segue itself
+is not optimised for this: to build it so takes longer than the tests.
 """
 
 import os
@@ -52,7 +53,7 @@ def read(patch: Path) -> Mutation:
 
 def succeeds(tree: Path, command: list[str], broken: str = "") -> bool:
     """Whether it ends in time with 0; what it printed is kept beside the build for whoever wants to know."""
-    environment = os.environ | {"CARGO_TARGET_DIR": str(target()), "BROKEN_ON_PURPOSE": broken}
+    environment = settings() | {"BROKEN_ON_PURPOSE": broken}
     with open(target() / "mutations.log", "a") as log:
         print(f"\n=== {broken or 'unbroken'}: {shlex.join(command)}", file=log, flush=True)
         try:
@@ -63,10 +64,14 @@ def succeeds(tree: Path, command: list[str], broken: str = "") -> bool:
 
 
 def build(tree: Path) -> None:
-    environment = os.environ | {"CARGO_TARGET_DIR": str(target())}
+    environment = settings()
     for command in (["build", *PROFILE, "--workspace", "--bins"], [*TESTS, "--no-run"]):
         if subprocess.run(["cargo", *command], cwd=tree, env=environment).returncode != 0:
             sys.exit("what does not build has not been tried")
+
+
+def settings() -> dict[str, str]:
+    return os.environ | {"CARGO_TARGET_DIR": str(target()), "CARGO_PROFILE_CHAOS_OPT_LEVEL": "0"}
 
 
 def target() -> Path:

@@ -180,9 +180,12 @@ impl ControlPlane {
                 if let Some(owner) = owner {
                     export.owner = hand_over(&mut tx, owner, by).await?;
                 }
+                // To plan it anew for any other reason would forget a time that has come just now.
+                if export.by_itself(system.as_ref()) != before.by_itself(system.as_ref()) {
+                    export.plan_ahead(system.as_ref(), tx.now());
+                }
                 if export != before {
                     export.updated = tx.now();
-                    export.plan_ahead(system.as_ref(), tx.now());
                     exports::update(&mut tx, &export.to_row()?).await?;
                     let detail = changes(&Told::of(&before), &Told::of(&export))?;
                     note(&mut tx, by, Action::ExportUpdate, id, &detail).await?;

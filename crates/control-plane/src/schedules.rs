@@ -241,7 +241,7 @@ impl ControlPlane {
 
 impl SavedExport {
     /// By which schedule it runs. `None`: only when it is asked to, or not at all.
-    fn by_itself(&self, system: Option<&Schedule>) -> Option<Schedule> {
+    pub(crate) fn by_itself(&self, system: Option<&Schedule>) -> Option<Schedule> {
         let runs = !self.fields.disabled && self.fields.connection.is_some();
         self.fields.schedule.effective(system).filter(|_| runs).cloned()
     }

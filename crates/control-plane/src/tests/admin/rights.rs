@@ -263,6 +263,19 @@ async fn disabled_export_runs_neither_by_itself_nor_when_asked_to() {
 }
 
 #[tokio::test]
+async fn time_that_has_come_outlives_a_change_of_something_else() {
+    let world = World::new().await;
+    let connection = world.connection().await;
+    let saved = world.scheduled(&connection.id, super::schedules::hourly()).await;
+    world.clock.advance(Duration::from_hours(1));
+    // Before anybody has looked at what is due.
+    let renamed = v1::Export { display_name: "Renamed".to_owned(), ..saved.clone() };
+    let renamed = update(&world.channel, renamed, "display_name").await.unwrap();
+    assert_eq!(renamed.next_run_at, saved.next_run_at);
+    assert_eq!(world.swept().await.len(), 1);
+}
+
+#[tokio::test]
 async fn copy_of_an_export_is_disabled_and_belongs_to_whoever_made_it() {
     let world = World::new().await;
     let saved = world.export().await;

@@ -19,8 +19,8 @@ use super::{
     caller::caller,
     errors::{invalid, status},
     fields::{self, Problems},
+    messages::export_message,
     page::Page,
-    schedules::shown_export_schedule,
 };
 use crate::{
     ControlPlane, ExportFields, ExportSchedule, Guards, Mapping, Properties, SavedExport,
@@ -329,46 +329,14 @@ fn guards(guards: v1::Guards) -> Guards {
 
 /// `problems`: what is known against the keys of connections.
 fn shown(export: SavedExport, problems: &BTreeMap<ConnectionId, String>) -> v1::Export {
-    // Destructured, here and below, so that a field that is added cannot be forgotten.
+    // Destructured, so that a field that is added cannot be forgotten.
     let SavedExport { id, fields, owner, timing, created, updated } = export;
-    let ExportFields {
-        display_name,
-        connection,
-        list_id,
-        segments,
-        mapping,
-        guards,
-        schedule,
-        disabled,
-    } = fields;
+    let connection = fields.connection;
     let Timing { next, waiting: _, missed: _, problem } = timing;
-    let Mapping { email, attributes, properties, default_country } = mapping;
-    let Guards { allow_live_flows, allow_empty, max_profiles } = guards;
-    let (select, columns) = match properties {
-        Properties::All => (Select::All, Vec::new()),
-        Properties::None => (Select::None, Vec::new()),
-        Properties::Only(columns) => (Select::Only, columns),
-    };
     v1::Export {
         id: id.to_string(),
-        display_name,
-        connection_id: connection.map(|id| id.to_string()).unwrap_or_default(),
-        list_id,
-        segments,
-        mapping: Some(v1::Mapping {
-            email,
-            attributes: attributes.into_iter().collect(),
-            properties: Some(v1::Properties { select: select.into(), columns }),
-            default_country,
-        }),
-        guards: Some(v1::Guards {
-            allow_live_flows,
-            allow_empty,
-            max_profiles: max_profiles.unwrap_or(0),
-        }),
         created_at: Some(timestamp(created)),
         updated_at: Some(timestamp(updated)),
-        schedule: Some(shown_export_schedule(&schedule)),
         next_run_at: next.map(timestamp),
         schedule_problem: problem.map(|Problem { due, reason, detail }| v1::ScheduleProblem {
             due_at: Some(timestamp(due)),
@@ -378,9 +346,9 @@ fn shown(export: SavedExport, problems: &BTreeMap<ConnectionId, String>) -> v1::
         owner: Some(owner)
             .filter(|it| !it.subject.is_empty())
             .map(|Who { subject, name }| v1::Owner { subject, display_name: name }),
-        disabled,
         connection_problem: connection
             .and_then(|id| problems.get(&id).cloned())
             .unwrap_or_default(),
+        ..export_message(fields)
     }
 }

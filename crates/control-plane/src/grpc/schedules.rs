@@ -12,7 +12,7 @@ use segue_schedule::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{caller::caller, errors::status, fields::Problems};
+use super::{caller::caller, errors::status, fields::Problems, messages::schedule_message};
 use crate::{ControlPlane, ExportSchedule, Schedule};
 
 /// [`ScheduleService`] of a control-plane.
@@ -29,7 +29,7 @@ impl ScheduleService for Schedules {
         _: Request<GetSystemScheduleRequest>,
     ) -> Result<Response<GetSystemScheduleResponse>, Status> {
         let schedule = self.0.system_schedule().await.map_err(status)?;
-        let schedule = schedule.as_ref().map(shown_schedule);
+        let schedule = schedule.as_ref().map(schedule_message);
         Ok(Response::new(GetSystemScheduleResponse { schedule }))
     }
 
@@ -43,7 +43,7 @@ impl ScheduleService for Schedules {
         let schedule = given.and_then(|given| problems.schedule("schedule", given));
         problems.check()?;
         self.0.set_system_schedule(schedule.as_ref(), &by).await.map_err(status)?;
-        let schedule = schedule.as_ref().map(shown_schedule);
+        let schedule = schedule.as_ref().map(schedule_message);
         Ok(Response::new(SetSystemScheduleResponse { schedule }))
     }
 
@@ -178,41 +178,6 @@ impl Problems {
     }
 }
 
-pub(super) fn shown_export_schedule(schedule: &ExportSchedule) -> v1::ExportSchedule {
-    let (mode, own) = match schedule {
-        ExportSchedule::System => (Mode::System, None),
-        ExportSchedule::Own(own) => (Mode::Own, Some(shown_schedule(own))),
-        ExportSchedule::Off => (Mode::Off, None),
-    };
-    v1::ExportSchedule { mode: mode.into(), own }
-}
-
 fn times(at: &[String]) -> Result<Times, InvalidSchedule> {
     Times::new(at.iter().map(|time| time.parse()).collect::<Result<Vec<TimeOfDay>, _>>()?)
-}
-
-fn shown_schedule(schedule: &Schedule) -> v1::Schedule {
-    let Schedule { recurrence, zone } = schedule;
-    let at = |times: &Times| times.as_slice().iter().map(ToString::to_string).collect();
-    let recurrence = match recurrence {
-        Recurrence::Daily { times } => Wire::Daily(v1::Daily { at: at(times) }),
-        Recurrence::Weekly { days, times } => {
-            let on = days.as_slice().iter().map(|day| shown_day(*day).into());
-            Wire::Weekly(v1::Weekly { on: on.collect(), at: at(times) })
-        }
-        Recurrence::Cron { expression } => Wire::Cron(expression.to_string()),
-    };
-    v1::Schedule { recurrence: Some(recurrence), time_zone: zone.name().to_owned() }
-}
-
-fn shown_day(day: Day) -> v1::Weekday {
-    match day {
-        Day::Monday => v1::Weekday::Monday,
-        Day::Tuesday => v1::Weekday::Tuesday,
-        Day::Wednesday => v1::Weekday::Wednesday,
-        Day::Thursday => v1::Weekday::Thursday,
-        Day::Friday => v1::Weekday::Friday,
-        Day::Saturday => v1::Weekday::Saturday,
-        Day::Sunday => v1::Weekday::Sunday,
-    }
 }

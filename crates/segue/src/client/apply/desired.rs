@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
 };
 
-use segue_control_plane::{ExportFields, Guards, Mapping, Properties, Violation};
+use segue_control_plane::{ExportFields, Guards, Mapping, Properties, Violation, grpc};
 use segue_klaviyo::ListId;
 use segue_proto::v1;
 use segue_schedule::ExportSchedule;
@@ -175,7 +175,7 @@ impl Reader<'_> {
             self.problems.note(&place, format!("systemSchedule{words}"));
             None
         });
-        SystemSchedule { place, schedule: schedule.as_ref().map(timing::wire) }
+        SystemSchedule { place, schedule: schedule.as_ref().map(grpc::schedule_message) }
     }
 
     fn connection(&mut self, given: document::Connection) -> Connection {
@@ -278,7 +278,7 @@ impl Reader<'_> {
         }
         let connection = connection.value;
         let name = fields.display_name.clone();
-        let mut fields = wire(fields);
+        let mut fields = grpc::export_message(fields);
         fields.owner = owner.map(|subject| v1::Owner { subject, ..v1::Owner::default() });
         Export { place, name, connection, connection_place, fields, said }
     }
@@ -390,46 +390,5 @@ impl Lines {
         let part = name.split(['.', '[']).next().unwrap_or_default();
         let line = self.0.get(part).or_else(|| self.0.get("name")).copied().unwrap_or_default();
         (name, line)
-    }
-}
-
-fn wire(fields: ExportFields) -> v1::Export {
-    use v1::properties::Select;
-    // Destructured, so that a field that is added cannot be forgotten.
-    let ExportFields {
-        display_name,
-        connection: _,
-        list_id,
-        segments,
-        mapping,
-        guards,
-        schedule,
-        disabled,
-    } = fields;
-    let Mapping { email, attributes, properties, default_country } = mapping;
-    let Guards { allow_live_flows, allow_empty, max_profiles } = guards;
-    let (select, columns) = match properties {
-        Properties::All => (Select::All, Vec::new()),
-        Properties::None => (Select::None, Vec::new()),
-        Properties::Only(columns) => (Select::Only, columns),
-    };
-    v1::Export {
-        display_name,
-        list_id,
-        segments,
-        mapping: Some(v1::Mapping {
-            email,
-            attributes: attributes.into_iter().collect(),
-            properties: Some(v1::Properties { select: select.into(), columns }),
-            default_country,
-        }),
-        guards: Some(v1::Guards {
-            allow_live_flows,
-            allow_empty,
-            max_profiles: max_profiles.unwrap_or(0),
-        }),
-        schedule: Some(timing::wire_of_export(&schedule)),
-        disabled,
-        ..v1::Export::default()
     }
 }

@@ -1,7 +1,6 @@
 //! Schedules as the file says them. They are read by the server's own rules, so that both sides write the same
 //! schedule in the same way and compare equal.
 
-use segue_proto::v1::{self, export_schedule::Mode, schedule::Recurrence as Wire};
 use segue_schedule::{
     CronExpression, Days, ExportSchedule, InvalidSchedule, Recurrence, Schedule, TimeOfDay, Times,
     Weekday,
@@ -70,39 +69,4 @@ fn words(err: InvalidSchedule) -> String {
         same => same,
     };
     format!(".{field}: {value:?} {problem}")
-}
-
-pub(super) fn wire_of_export(schedule: &ExportSchedule) -> v1::ExportSchedule {
-    let (mode, own) = match schedule {
-        ExportSchedule::System => (Mode::System, None),
-        ExportSchedule::Own(own) => (Mode::Own, Some(wire(own))),
-        ExportSchedule::Off => (Mode::Off, None),
-    };
-    v1::ExportSchedule { mode: mode.into(), own }
-}
-
-pub(super) fn wire(schedule: &Schedule) -> v1::Schedule {
-    let Schedule { recurrence, zone } = schedule;
-    let at = |times: &Times| times.as_slice().iter().map(ToString::to_string).collect();
-    let recurrence = match recurrence {
-        Recurrence::Daily { times } => Wire::Daily(v1::Daily { at: at(times) }),
-        Recurrence::Weekly { days, times } => {
-            let on = days.as_slice().iter().map(|day| shown(*day).into()).collect();
-            Wire::Weekly(v1::Weekly { on, at: at(times) })
-        }
-        Recurrence::Cron { expression } => Wire::Cron(expression.to_string()),
-    };
-    v1::Schedule { recurrence: Some(recurrence), time_zone: zone.name().to_owned() }
-}
-
-fn shown(day: Weekday) -> v1::Weekday {
-    match day {
-        Weekday::Monday => v1::Weekday::Monday,
-        Weekday::Tuesday => v1::Weekday::Tuesday,
-        Weekday::Wednesday => v1::Weekday::Wednesday,
-        Weekday::Thursday => v1::Weekday::Thursday,
-        Weekday::Friday => v1::Weekday::Friday,
-        Weekday::Saturday => v1::Weekday::Saturday,
-        Weekday::Sunday => v1::Weekday::Sunday,
-    }
 }

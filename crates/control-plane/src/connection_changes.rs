@@ -96,7 +96,7 @@ impl ControlPlane {
             .retry("update_connection", || async {
                 let mut tx = self.store.begin().await?;
                 let (mut connection, mut key) = lock_connection(&mut tx, id).await?;
-                let before = serde_json::to_value(told(&connection, &key)?).unwrap_or_default();
+                let before = (connection.clone(), key.clone());
                 if let Some((sealed, account)) = &asked {
                     if account.id != connection.account_id {
                         let (new, old) = (&account.id, &connection.account_id);
@@ -127,11 +127,13 @@ impl ControlPlane {
                         accepted: at.unwrap_or(tx.now()),
                     };
                 }
-                connections::update(&mut tx, &connection, &key).await?;
-                let detail = changes(&before, &told(&connection, &key)?)?;
-                note(&mut tx, by, Action::ConnectionUpdate, id, &detail).await?;
+                if (&connection, &key) != (&before.0, &before.1) {
+                    connections::update(&mut tx, &connection, &key).await?;
+                    let detail = changes(&told(&before.0, &before.1)?, &told(&connection, &key)?)?;
+                    note(&mut tx, by, Action::ConnectionUpdate, id, &detail).await?;
+                    tracing::info!(connection.id = %id, by = ?by.subject, "connection changed");
+                }
                 tx.commit().await?;
-                tracing::info!(connection.id = %id, by = ?by.subject, "connection changed");
                 Ok(connection)
             })
             .await

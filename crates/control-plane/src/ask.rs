@@ -44,15 +44,6 @@ pub(crate) struct Asker {
     until: Instant,
 }
 
-/// What a call does at Klaviyo, if it arrives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    /// Nothing, so it may be made again.
-    Reads,
-    /// Something, so it is made again only if it cannot have arrived.
-    Writes,
-}
-
 impl ControlPlane {
     pub(crate) fn asker(
         self: &Arc<Self>,
@@ -74,7 +65,7 @@ impl Asker {
     /// Whose key it is.
     pub(crate) async fn account(&self) -> Result<Reply<Account>, AskError> {
         let call = |client: Client, key| async move { client.account(&key).await };
-        self.read(Endpoint::Accounts, call).await
+        self.ask(Endpoint::Accounts, call).await
     }
 
     /// Whether there is time for another call.
@@ -82,39 +73,14 @@ impl Asker {
         Instant::now() < self.until
     }
 
-    /// Makes a call that changes nothing, under permits of the account's lane, again if it may help.
-    pub(crate) async fn read<T, Fut>(
-        &self,
-        endpoint: Endpoint,
-        call: impl Fn(Client, SecretString) -> Fut + Send + Sync + 'static,
-    ) -> Result<Reply<T>, AskError>
-    where
-        T: Send + 'static,
-        Fut: Future<Output = Result<Reply<T>, CallError>> + Send + 'static,
-    {
-        self.ask(endpoint, Effect::Reads, call).await
-    }
-
-    /// Makes a call that changes something. [`CallError::may_have_been_applied`] tells whether one that failed
-    /// may have.
-    pub(crate) async fn write<T, Fut>(
-        &self,
-        endpoint: Endpoint,
-        call: impl Fn(Client, SecretString) -> Fut + Send + Sync + 'static,
-    ) -> Result<Reply<T>, AskError>
-    where
-        T: Send + 'static,
-        Fut: Future<Output = Result<Reply<T>, CallError>> + Send + 'static,
-    {
-        self.ask(endpoint, Effect::Writes, call).await
-    }
-
+    /// Makes a call, under permits of the account's lane, again if it may help: one that changes something, only if
+    /// it cannot have arrived. [`CallError::may_have_been_applied`] tells whether one that failed may have.
+    ///
     /// In a task of its own: the answer is recorded although whoever asked has gone, or its place in the lane
     /// would stay taken.
-    async fn ask<T, Fut>(
+    pub(crate) async fn ask<T, Fut>(
         &self,
         endpoint: Endpoint,
-        effect: Effect,
         call: impl Fn(Client, SecretString) -> Fut + Send + Sync + 'static,
     ) -> Result<Reply<T>, AskError>
     where
@@ -122,7 +88,7 @@ impl Asker {
         Fut: Future<Output = Result<Reply<T>, CallError>> + Send + 'static,
     {
         let asker = self.clone();
-        let question = async move { asker.ask_here(endpoint, effect, call).await };
+        let question = async move { asker.ask_here(endpoint, call).await };
         match tokio::spawn(question.in_current_span()).await {
             Ok(done) => done,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -132,7 +98,6 @@ impl Asker {
     async fn ask_here<T, Fut>(
         &self,
         endpoint: Endpoint,
-        effect: Effect,
         call: impl Fn(Client, SecretString) -> Fut,
     ) -> Result<Reply<T>, AskError>
     where
@@ -156,7 +121,7 @@ impl Asker {
                 PermitReply::Stop => return Err(AskError::Busy),
             };
             let result = call(client.clone(), key.clone()).await;
-            control_plane.answer(permit, &answer_of(&result, effect)).await?;
+            control_plane.answer(permit, &answer_of(&result, endpoint)).await?;
             let err = match result {
                 Ok(reply) => return Ok(reply),
                 // The lane is closed for as long as Klaviyo asked: the next permit waits for it.
@@ -165,8 +130,7 @@ impl Asker {
             };
             failures += 1;
             let wait = FIRST_WAIT * 2_u32.pow(failures - 1);
-            let again =
-                may_pass(&err) && !(effect == Effect::Writes && err.may_have_been_applied());
+            let again = may_pass(&err) && !may_have_changed(endpoint, &err);
             if !again || failures == ATTEMPTS || Instant::now() + wait > *until {
                 return Err(AskError::Klaviyo(err));
             }
@@ -175,14 +139,19 @@ impl Asker {
     }
 }
 
-fn answer_of<T>(result: &Result<T, CallError>, effect: Effect) -> Answer {
+/// Whether a call that failed may have changed something.
+fn may_have_changed(endpoint: Endpoint, err: &CallError) -> bool {
+    endpoint == Endpoint::CreateList && err.may_have_been_applied()
+}
+
+fn answer_of<T>(result: &Result<T, CallError>, endpoint: Endpoint) -> Answer {
     match result {
         Ok(_) => Answer::Fine,
         Err(CallError::Throttled { retry_after }) => {
             Answer::Throttled { retry_after: *retry_after }
         }
         Err(CallError::NotSent { .. }) => Answer::NotSent,
-        Err(err) if effect == Effect::Writes && err.may_have_been_applied() => Answer::Ambiguous,
+        Err(err) if may_have_changed(endpoint, err) => Answer::Ambiguous,
         Err(CallError::Unavailable { status, .. }) => Answer::NotApplied { status: *status },
         // What changes nothing was not applied, whoever has heard of it.
         Err(CallError::Ambiguous(_) | CallError::Challenged) => Answer::NotApplied { status: 503 },

@@ -208,7 +208,7 @@ impl ControlPlane {
             let name = name.clone();
             async move { client.create_list(&key, &name).await }
         };
-        let lost = match account.asker.write(Endpoint::CreateList, create).await {
+        let lost = match account.asker.ask(Endpoint::CreateList, create).await {
             Ok(reply) => match account.here(reply) {
                 Ok(list) => return Ok(list),
                 Err(err) => return Err(self.not_made(account, err, Scope::ListsWrite).await),
@@ -388,7 +388,7 @@ impl Account {
             let (name, from) = (name.clone(), from.clone());
             async move { client.lists_from(&key, name.as_deref(), from.as_ref(), most).await }
         };
-        self.here(self.asker.read(Endpoint::Lists, page).await?)
+        self.here(self.asker.ask(Endpoint::Lists, page).await?)
     }
 
     async fn list(&self, id: &ListId) -> Result<List, AskError> {
@@ -397,7 +397,7 @@ impl Account {
             let id = id.clone();
             async move { client.list(&key, &id).await }
         };
-        self.here(self.asker.read(Endpoint::List, list).await?)
+        self.here(self.asker.ask(Endpoint::List, list).await?)
     }
 
     /// Of the lists with exactly this name the one that was made first.
@@ -424,7 +424,7 @@ impl Account {
                 let (id, from) = (id.clone(), from.clone());
                 async move { client.flow_triggers_page(&key, &id, from.as_ref()).await }
             };
-            let page = self.here(self.asker.read(Endpoint::FlowTriggers, page).await?)?;
+            let page = self.here(self.asker.ask(Endpoint::FlowTriggers, page).await?)?;
             live.extend(page.items.into_iter().filter(Flow::is_live));
             cursor = page.next;
             if cursor.is_none() {

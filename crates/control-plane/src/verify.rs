@@ -239,10 +239,10 @@ async fn look(asker: &Asker) -> Result<Findings, Error> {
     if found.refused.is_some() {
         return Ok(found);
     }
-    let lists = asker.read(Endpoint::Lists, |client: Client, key| async move {
+    let lists = asker.ask(Endpoint::Lists, |client: Client, key| async move {
         client.lists_from(&key, None, None, 1).await
     });
-    let people = asker.read(Endpoint::Profiles, |client: Client, key| async move {
+    let people = asker.ask(Endpoint::Profiles, |client: Client, key| async move {
         client.profiles_by_email(&key, &[NOBODY]).await
     });
     let (lists, people) = tokio::join!(lists, people);
@@ -254,7 +254,7 @@ async fn look(asker: &Asker) -> Result<Findings, Error> {
                 let id = list.id.clone();
                 async move { client.flow_triggers_page(&key, &id, None).await }
             };
-            let flows = asker.read(Endpoint::FlowTriggers, flows).await;
+            let flows = asker.ask(Endpoint::FlowTriggers, flows).await;
             found.take(Scope::FlowsRead, Endpoint::FlowTriggers, flows)?;
         }
         Some(None) => {

@@ -3,6 +3,7 @@
 mod audit;
 mod connection_form;
 mod connections;
+mod export_actions;
 mod export_form;
 mod exports;
 mod jobs;
@@ -43,11 +44,11 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/exports/new", get(export_form::new).post(export_form::create))
         .route("/exports/{id}", get(exports::show))
         .route("/exports/{id}/edit", get(export_form::edit).post(export_form::update))
-        .route("/exports/{id}/run", post(exports::run))
-        .route("/exports/{id}/set", post(exports::set))
-        .route("/exports/{id}/duplicate", post(exports::duplicate))
-        .route("/exports/run-all", post(exports::run_all))
-        .route("/exports/{id}/remove", get(exports::ask).post(exports::remove))
+        .route("/exports/{id}/run", post(export_actions::run))
+        .route("/exports/{id}/set", post(export_actions::set))
+        .route("/exports/{id}/duplicate", post(export_actions::duplicate))
+        .route("/exports/run-all", post(export_actions::run_all))
+        .route("/exports/{id}/remove", get(export_actions::ask).post(export_actions::remove))
         .route("/runs", get(runs::list))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/live", get(runs::live))

@@ -2,12 +2,11 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::{extract::Path, response::Response};
-use prost_types::FieldMask;
 use segue_access::Role;
 use segue_proto::v1;
 
 use super::{
-    go_to, request_id,
+    request_id,
     runs::{CHART, Names, RunRow},
     schedule_form::{export_schedule_words, schedule_lines},
 };
@@ -15,7 +14,7 @@ use crate::{
     caller::Caller,
     chart::Chart,
     failure::Failure,
-    form::{Form, address},
+    form::Form,
     page::{Chrome, Place, html},
     services::{asking, present},
     shown::{Markup, Tone, counted, grouped, mark, when_given},
@@ -138,14 +137,6 @@ struct Late {
     at: Option<Markup>,
     reason: String,
     detail: String,
-}
-
-#[derive(Template)]
-#[template(path = "export_remove.html")]
-struct RemovePage {
-    chrome: Chrome,
-    id: String,
-    name: String,
 }
 
 /// What connections are called, for whoever may see them.
@@ -332,98 +323,6 @@ fn guards(guards: v1::Guards) -> Vec<String> {
         ));
     }
     words
-}
-
-pub(super) async fn run(
-    caller: Caller,
-    Path(export_id): Path<String>,
-    form: Form,
-) -> Result<Response, Failure> {
-    let request = v1::StartRunRequest { export_id, request_id: form.text("request_id").to_owned() };
-    let run = present(caller.services.runs().start_run(asking(request)).await?.into_inner().run)?;
-    Ok(go_to(&address(&format!("/runs/{}", run.id), &[("done", "started")])))
-}
-
-/// Turns an export on or off, or makes the caller its owner.
-pub(super) async fn set(
-    caller: Caller,
-    Path(id): Path<String>,
-    form: Form,
-) -> Result<Response, Failure> {
-    let mut export = v1::Export { id, ..v1::Export::default() };
-    let (path, done) = match form.text("action") {
-        "enable" => ("disabled", "enabled"),
-        "disable" => {
-            export.disabled = true;
-            ("disabled", "disabled")
-        }
-        "own" => {
-            let subject = caller.subject.clone();
-            export.owner = Some(v1::Owner { subject, display_name: String::new() });
-            ("owner.subject", "owned")
-        }
-        _ => return Err(Failure::NoPage),
-    };
-    let update_mask = Some(FieldMask { paths: vec![path.to_owned()] });
-    let request = v1::UpdateExportRequest { export: Some(export), update_mask };
-    let saved = caller.services.exports().update_export(asking(request)).await?.into_inner();
-    let id = present(saved.export)?.id;
-    Ok(go_to(&address(&format!("/exports/{id}"), &[("done", done)])))
-}
-
-pub(super) async fn duplicate(
-    caller: Caller,
-    Path(id): Path<String>,
-    form: Form,
-) -> Result<Response, Failure> {
-    let request = v1::DuplicateExportRequest {
-        id,
-        display_name: String::new(),
-        request_id: form.text("request_id").to_owned(),
-    };
-    let copy = caller.services.exports().duplicate_export(asking(request)).await?.into_inner();
-    let id = present(copy.export)?.id;
-    Ok(go_to(&address(&format!("/exports/{id}"), &[("done", "copied")])))
-}
-
-#[derive(Template)]
-#[template(path = "run_all.html")]
-struct RunAllPage {
-    chrome: Chrome,
-    rows: Vec<StartedRow>,
-}
-
-struct StartedRow {
-    id: String,
-    name: String,
-    run: Option<String>,
-    problem: String,
-}
-
-pub(super) async fn run_all(caller: Caller, form: Form) -> Result<Response, Failure> {
-    let request = v1::StartAllRunsRequest { request_id: form.text("request_id").to_owned() };
-    let started = caller.services.runs().start_all_runs(asking(request)).await?.into_inner();
-    let names = Names::of(&caller.services.all_exports("").await?);
-    let row = |started: v1::StartedRun| StartedRow {
-        name: names.name(&started.export_id),
-        id: started.export_id,
-        run: started.run.map(|run| run.id),
-        problem: started.problem,
-    };
-    let rows = started.runs.into_iter().map(row).collect();
-    html(&RunAllPage { chrome: Chrome::new(&caller, Place::Exports, "Run all"), rows })
-}
-
-pub(super) async fn ask(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
-    let export = get(&caller, id).await?;
-    let chrome = Chrome::new(&caller, Place::Exports, "Remove an export");
-    html(&RemovePage { chrome, id: export.id, name: export.display_name })
-}
-
-pub(super) async fn remove(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
-    let request = v1::DeleteExportRequest { id };
-    caller.services.exports().delete_export(asking(request)).await?;
-    Ok(go_to("/exports?done=removed"))
 }
 
 /// The schedule that a page shows, in lines.

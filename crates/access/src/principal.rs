@@ -37,8 +37,8 @@ impl fmt::Debug for Principal {
 
 /// Who somebody is, the same for ever: what an audit record and the owner of an export hold.
 ///
-/// Text form: `token:<token id>`, `oidc:<issuer>#<sub>` or `segue:<part>`. `Debug` leaves the `sub` out, because some issuers
-/// put an address there.
+/// Text form: `token:<token id>`, `oidc:<issuer>#<sub>` or `segue:<part>`. `Debug` leaves the `sub` out, because
+/// some issuers put an address there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// Whoever holds this API token.

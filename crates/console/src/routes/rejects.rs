@@ -13,13 +13,12 @@ use segue_model::{RejectReason, WarningReason};
 use segue_proto::v1::{self, list_rejects_request::Kind};
 use tonic::Streaming;
 
-use super::runs::export_name;
+use super::runs::{export_name, get};
 use crate::{
     caller::Caller,
     failure::Failure,
     form::{Form, address},
     page::{Chrome, Place, html},
-    services::{asking, present},
     shown::grouped,
 };
 
@@ -99,9 +98,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
     form: Form,
 ) -> Result<Response, Failure> {
-    let request = v1::GetRunRequest { run_id: id };
-    let run = caller.services.status().get_run(asking(request)).await?.into_inner().run;
-    let run = present(run)?;
+    let run = get(&caller, &id).await?;
     let wanted = Wanted::of(run.id.clone(), &form);
     let page: usize = form.text("page").parse().unwrap_or(0);
     let name = export_name(&caller, &run).await?;
@@ -189,9 +186,7 @@ pub(super) async fn download(
     Path(id): Path<String>,
     form: Form,
 ) -> Result<Response, Failure> {
-    let request = v1::GetRunRequest { run_id: id };
-    let run = caller.services.status().get_run(asking(request)).await?.into_inner().run;
-    let wanted = Wanted::of(present(run)?.id, &form);
+    let wanted = Wanted::of(get(&caller, &id).await?.id, &form);
     let stream = wanted.stream(&caller).await?;
     let name = if wanted.warnings() { "warnings" } else { "rejects" };
     let disposition = format!("attachment; filename=\"{name}-{}.csv\"", wanted.run_id);

@@ -182,7 +182,7 @@ struct Fact {
     time: Option<Markup>,
 }
 
-async fn get(caller: &Caller, run_id: &str) -> Result<v1::Run, Failure> {
+pub(super) async fn get(caller: &Caller, run_id: &str) -> Result<v1::Run, Failure> {
     let request = v1::GetRunRequest { run_id: run_id.to_owned() };
     let found = caller.services.status().get_run(asking(request)).await?;
     Ok(present(found.into_inner().run)?)

@@ -89,6 +89,12 @@ impl ControlPlane {
             // In other hands by now: it was an old message, or the same one once more.
             return Ok(false);
         };
+        if let Some(look) = held.look {
+            // It is gone before anybody could read of it.
+            self.finish_look(&mut tx, &held, look, &Verdict::Retry).await?;
+            tx.commit().await?;
+            return Ok(false);
+        }
         dead::note(&mut tx, id, &held, dead.attempt.unwrap_or(attempt), death).await?;
         match held.run {
             Some(id) => {
@@ -172,7 +178,7 @@ impl ControlPlane {
                     reason: FailReason::JobDropped,
                     detail: "the job that was to read the segment".to_owned(),
                 },
-                JobKind::Confirm => return Err(confirms(id).into()),
+                JobKind::Confirm | JobKind::Look => return Err(confirms(id).into()),
             };
             self.finish_of_run(&mut tx, &held, &run, &verdict).await?;
         }

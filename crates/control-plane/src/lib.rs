@@ -21,6 +21,7 @@ pub mod grpc;
 mod keys;
 mod leader;
 mod lists;
+mod looks;
 mod permits;
 mod recover;
 mod refusal;
@@ -104,6 +105,8 @@ pub struct Settings {
     /// How long rows are kept that only have an age: requests that made something, what Klaviyo said of keys
     /// and lists, jobs of ended runs, dead jobs.
     pub rows_kept: Duration,
+    /// How long somebody who wants to know something about files waits for a worker.
+    pub look_patience: Duration,
     /// The trace that the current span belongs to, if anybody traces: a `traceparent`.
     pub current_trace: fn() -> Option<String>,
     /// Makes a span that was not entered yet a child of one in another process, a `traceparent`.
@@ -129,6 +132,7 @@ impl Default for Settings {
             retry_window: Duration::from_hours(24),
             reports_kept: DAYS_30,
             rows_kept: DAYS_30,
+            look_patience: Duration::from_mins(1),
             current_trace: || None,
             continue_trace: |_, _| {},
         }

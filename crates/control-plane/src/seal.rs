@@ -7,7 +7,7 @@ use chacha20poly1305::{
 };
 use ring::digest::{Context, SHA256};
 use secrecy::{ExposeSecret as _, SecretString};
-use segue_model::ConnectionId;
+use segue_model::{ConnectionId, LookId, Pii};
 use segue_store::write::connections::SealedKey;
 use zeroize::Zeroizing;
 
@@ -73,10 +73,33 @@ impl Sealer {
         connection: ConnectionId,
         key: &SecretString,
     ) -> Result<SealedKey, SealError> {
+        self.seal_as(&bound_to(connection, &self.own.id), key.expose_secret())
+    }
+
+    /// Seals what a worker has found for somebody who waits: it opens only as the answer to that look.
+    pub(crate) fn seal_answer(
+        &self,
+        look: LookId,
+        answer: &Pii<String>,
+    ) -> Result<SealedKey, SealError> {
+        self.seal_as(&answers(look, &self.own.id), answer.expose())
+    }
+
+    pub(crate) fn open_answer(
+        &self,
+        look: LookId,
+        answer: &SealedKey,
+    ) -> Result<Pii<String>, SealError> {
+        let plain = self.open_as(answer, |master| answers(look, master))?;
+        std::str::from_utf8(&plain)
+            .map(|it| Pii::new(it.to_owned()))
+            .map_err(|_| SealError::Damaged)
+    }
+
+    fn seal_as(&self, aad: &str, plain: &str) -> Result<SealedKey, SealError> {
         let nonce = XNonce::try_generate().map_err(|_| SealError::Random)?;
         let Master { cipher, id } = &self.own;
-        let aad = bound_to(connection, id);
-        let payload = Payload { msg: key.expose_secret().as_bytes(), aad: aad.as_bytes() };
+        let payload = Payload { msg: plain.as_bytes(), aad: aad.as_bytes() };
         let text = cipher.encrypt(&nonce, payload).map_err(|_| SealError::Damaged)?;
         let mut sealed = nonce.to_vec();
         sealed.extend_from_slice(&text);
@@ -88,6 +111,16 @@ impl Sealer {
         connection: ConnectionId,
         key: &SealedKey,
     ) -> Result<SecretString, SealError> {
+        let plain = self.open_as(key, |master| bound_to(connection, master))?;
+        // Exactly as long as it is, so that no copy is left behind.
+        std::str::from_utf8(&plain).map(SecretString::from).map_err(|_| SealError::Damaged)
+    }
+
+    fn open_as(
+        &self,
+        key: &SealedKey,
+        aad: impl Fn(&str) -> String,
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let mut masters = std::iter::once(&self.own).chain(&self.old);
         let Some(Master { cipher, id }) = masters.find(|it| it.id == key.master_key) else {
             let (sealed_by, own) = (key.master_key.clone(), self.own.id.clone());
@@ -96,12 +129,10 @@ impl Sealer {
         let sealed = BASE64.decode(&key.sealed).map_err(|_| SealError::Damaged)?;
         let (nonce, text) = sealed.split_at_checked(NONCE).ok_or(SealError::Damaged)?;
         let nonce = XNonce::try_from(nonce).map_err(|_| SealError::Damaged)?;
-        let aad = bound_to(connection, id);
+        let aad = aad(id);
         let payload = Payload { msg: text, aad: aad.as_bytes() };
         let plain = cipher.decrypt(&nonce, payload).map_err(|_| SealError::Damaged)?;
-        let plain = Zeroizing::new(plain);
-        // Exactly as long as it is, so that no copy is left behind.
-        std::str::from_utf8(&plain).map(SecretString::from).map_err(|_| SealError::Damaged)
+        Ok(Zeroizing::new(plain))
     }
 }
 
@@ -113,6 +144,10 @@ impl fmt::Debug for Sealer {
 
 fn bound_to(connection: ConnectionId, master_key: &str) -> String {
     format!("segue connection key 1 {connection} {master_key}")
+}
+
+fn answers(look: LookId, master_key: &str) -> String {
+    format!("segue look answer 1 {look} {master_key}")
 }
 
 fn id_of(master_key: &[u8; 32]) -> String {

@@ -18,6 +18,8 @@ pub(crate) struct Signals {
     pub(crate) run: Notify,
     /// Something was noted that is to be published.
     pub(crate) events: Notify,
+    /// A look has its answer.
+    pub(crate) look: Notify,
     gates: Mutex<HashMap<(String, Endpoint), Arc<Gate>>>,
 }
 

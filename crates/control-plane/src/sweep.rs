@@ -34,6 +34,7 @@ impl ControlPlane {
                 _ = live.tick() => {
                     self.sweep_runs().await?;
                     self.sweep_removed().await?;
+                    self.sweep_looks().await?;
                 }
                 _ = old.tick() => self.forget_rows().await?,
                 _ = due.tick() => self.sweep_schedules().await?,

@@ -30,6 +30,11 @@ impl ControlPlane {
             tracing::warn!(claim.id = %claim, "verdict of a claim that has ended");
             return Ok(());
         };
+        if held.look.is_some() {
+            self.signals.look.notify_waiters();
+            self.signals.work.notify_one();
+            return Ok(());
+        }
         // A pass over Klaviyo's jobs stops nobody, unless the key is of no use any more.
         if held.run.is_none() && passed {
             self.signals.work.notify_one();
@@ -46,12 +51,13 @@ impl ControlPlane {
         // Whatever it still had under way at Klaviyo, nobody will say any more how it went.
         lanes::abandon(&mut tx, claim).await?;
         let Some(held) = jobs::held(&mut tx, claim).await? else { return Ok(None) };
-        match held.run {
-            Some(id) => {
+        match (held.run, held.look) {
+            (_, Some(look)) => self.finish_look(&mut tx, &held, look, verdict).await?,
+            (Some(id), None) => {
                 let run = run.ok_or(Error::NoRun(id))?;
                 self.finish_of_run(&mut tx, &held, &run, verdict).await?;
             }
-            None => self.finish_confirm(&mut tx, &held, verdict).await?,
+            (None, None) => self.finish_confirm(&mut tx, &held, verdict).await?,
         }
         kill_points::at("control_plane.finish");
         tx.commit().await?;
@@ -107,7 +113,8 @@ impl ControlPlane {
                 | Verdict::AllRefused(_)
                 | Verdict::Split { .. }
                 | Verdict::Passed { .. }
-                | Verdict::GiveUp(_),
+                | Verdict::GiveUp(_)
+                | Verdict::Looked(_),
                 _,
             ) => {
                 tracing::error!(job.id = %held.job, "verdict that does not fit the job");
@@ -159,12 +166,18 @@ impl ControlPlane {
             | Verdict::ReadDone { .. }
             | Verdict::AllRefused(_)
             | Verdict::Split { .. }
-            | Verdict::GiveUp(_) => self.release_failed(tx, held, now).await?,
+            | Verdict::GiveUp(_)
+            | Verdict::Looked(_) => self.release_failed(tx, held, now).await?,
         }
         Ok(())
     }
 
-    async fn release_failed(&self, tx: &mut Tx, held: &Held, now: Micros) -> Result<(), Error> {
+    pub(crate) async fn release_failed(
+        &self,
+        tx: &mut Tx,
+        held: &Held,
+        now: Micros,
+    ) -> Result<(), Error> {
         let wait = backoff::full_jitter(held.failures + 1, random());
         Ok(jobs::release(tx, held.job, now + wait, Failures::Count).await?)
     }

@@ -59,6 +59,9 @@ impl ControlPlane {
         held: &Held,
         run: Option<runs::Run>,
     ) -> Result<Option<Work>, Error> {
+        if let Some(look) = held.look {
+            return Ok(self.look_work(tx, held, look).await?.map(Work::Look));
+        }
         let Some(id) = held.run else {
             let wanted = batches::wanted(tx, &held.account_id).await?;
             if wanted.is_empty() {

@@ -108,7 +108,7 @@ fn export(connection: &str) -> v1::CreateExportRequest {
 
 /// What a worker is told with the read job.
 async fn claim(cp: &Arc<ControlPlane>) -> String {
-    let slots = Slots { read: 1, upload: 1, confirm: 1 };
+    let slots = Slots { read: 1, upload: 1, confirm: 1, look: 0 };
     cp.renew("worker", slots, &[]).await.unwrap();
     let (queue, stop) = (MemoryQueue::default(), CancellationToken::new());
     let dispatcher = tokio::spawn({

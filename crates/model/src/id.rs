@@ -37,7 +37,7 @@ macro_rules! kinds {
 kinds! {
     /// One execution of an export.
     Run RunId "run";
-    /// One message of work: read, upload or confirm.
+    /// One message of work: read, upload, confirm or look.
     Job JobId "job";
     /// A worker's hold on a job.
     Claim ClaimId "clm";
@@ -47,6 +47,8 @@ kinds! {
     Connection ConnectionId "con";
     /// What goes where: a segment, a mapping and a list.
     Export ExportId "exp";
+    /// A question that a worker answers for somebody who waits.
+    Look LookId "look";
     /// A message that nobody will deliver again, as it is written down.
     DeadJob DeadJobId "dead";
 }

@@ -10,6 +10,7 @@ mod dead;
 mod endpoint;
 mod id;
 mod lane;
+pub mod look;
 mod outcome;
 mod pii;
 mod reason;
@@ -24,7 +25,7 @@ pub use counts::{Counts, CountsError};
 pub use dead::DeathCause;
 pub use endpoint::{Endpoint, Limits};
 pub use id::{
-    ClaimId, ConnectionId, DeadJobId, ExportId, Id, InvalidId, JobId, Kind, PermitId, RunId,
+    ClaimId, ConnectionId, DeadJobId, ExportId, Id, InvalidId, JobId, Kind, LookId, PermitId, RunId,
 };
 pub use lane::{Grant, Held, Lane};
 pub use outcome::{RunFacts, RunState, Stop, UnknownState, outcome};

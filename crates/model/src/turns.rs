@@ -22,6 +22,7 @@ pub struct Crowd<A, R> {
 /// - Uploading: of an account no more than its lane can use (`burst`), two on top so that the lane never
 ///   waits for them, and half of the slots while another account has something to upload; of all, twice
 ///   the slots, so that whoever comes new does not stand behind a long queue.
+/// - Looking: twice the slots, since somebody waits for each and it is soon done.
 /// - Confirming: there is one job for an account, so nothing is to be limited.
 ///
 /// Accounts take turns, and so do the runs of an account: what they have in hand counts. Nothing is
@@ -53,6 +54,7 @@ fn of_kind(slots: Slots, kind: JobKind) -> u32 {
         JobKind::Read => slots.read,
         JobKind::Upload => slots.upload,
         JobKind::Confirm => slots.confirm,
+        JobKind::Look => slots.look,
     }
 }
 
@@ -69,6 +71,7 @@ fn next<A: Eq, R>(
     let most = match kind {
         JobKind::Read => slots.read,
         JobKind::Upload => 2 * slots.upload,
+        JobKind::Look => 2 * slots.look,
         JobKind::Confirm if slots.confirm > 0 => u32::MAX,
         JobKind::Confirm => 0,
     };
@@ -101,7 +104,7 @@ mod tests {
         Crowd { kind, account, run, claimed: in_hand, announced: 0, fresh }
     }
 
-    const TEN: Slots = Slots { read: 1, upload: 10, confirm: 1 };
+    const TEN: Slots = Slots { read: 1, upload: 10, confirm: 1, look: 1 };
 
     #[test]
     fn an_account_alone_gets_what_its_lane_can_use() {

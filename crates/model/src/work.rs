@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use secrecy::SecretString;
 
 use crate::{
-    BatchNo, ClaimId, ContentHash, FailReason, JobId, Micros, PermitId, RejectReason, RunId,
-    UndeliveredReason,
+    BatchNo, ClaimId, ContentHash, FailReason, JobId, LookId, Micros, PermitId, Pii, RejectReason,
+    RunId, UndeliveredReason,
 };
 
 /// What a job is about.
@@ -16,16 +16,19 @@ pub enum JobKind {
     Read,
     Upload,
     Confirm,
+    /// To look at files, and at what would become of them, for somebody who waits.
+    Look,
 }
 
 impl JobKind {
-    pub const ALL: &'static [Self] = &[Self::Read, Self::Upload, Self::Confirm];
+    pub const ALL: &'static [Self] = &[Self::Read, Self::Upload, Self::Confirm, Self::Look];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Upload => "upload",
             Self::Confirm => "confirm",
+            Self::Look => "look",
         }
     }
 
@@ -41,7 +44,7 @@ pub struct Job {
     /// Counts the releases of the job. Together with the id it is the key: an older attempt is refused.
     pub attempt: u32,
     pub kind: JobKind,
-    /// `None` for a confirm job, which belongs to an account.
+    /// `None` for a confirm job, which belongs to an account, and for a look.
     pub run: Option<RunId>,
     /// The trace that it belongs to: a `traceparent` of W3C Trace Context.
     pub trace: Option<String>,
@@ -53,6 +56,8 @@ pub struct Slots {
     pub read: u32,
     pub upload: u32,
     pub confirm: u32,
+    /// A worker of an earlier version has none.
+    pub look: u32,
 }
 
 /// A worker's hold on a job, and what to do.
@@ -67,6 +72,7 @@ pub enum Work {
     Read(ReadWork),
     Upload(UploadWork),
     Confirm(ConfirmWork),
+    Look(LookWork),
 }
 
 /// Read the segment, cut it into batches, stage them.
@@ -118,6 +124,18 @@ pub struct UploadWork {
 pub struct ConfirmWork {
     pub credentials: Credentials,
     pub wanted: Vec<WantedJob>,
+}
+
+/// Answer a question about files: see [`crate::look`].
+#[derive(Debug)]
+pub struct LookWork {
+    pub look: LookId,
+    /// An [`Asked`](crate::look::Asked), as JSON.
+    pub asked: String,
+    /// How long somebody waits.
+    pub patience: Duration,
+    /// `None`: Klaviyo is not asked anything.
+    pub credentials: Option<Credentials>,
 }
 
 /// An import job that Klaviyo accepted and has not been seen to end.
@@ -251,6 +269,17 @@ pub enum Verdict {
     GiveUp(UndeliveredReason),
     /// Nothing will make this run go. `detail`: words for the user without personal data.
     FailRun { reason: FailReason, detail: String },
+    /// The question of a look has its answer.
+    Looked(Looked),
+}
+
+/// What a look has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked {
+    /// A [`Found`](crate::look::Found), as JSON. It may hold personal data.
+    Found(Pii<String>),
+    /// Why there is no answer: words for the user without personal data.
+    Failed(String),
 }
 
 /// One half of a batch that was split.

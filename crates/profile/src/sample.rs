@@ -83,7 +83,7 @@ impl Sample {
     }
 
     /// The type of a column; text where the sample has nothing to go by.
-    pub(crate) fn kind(&self, column: usize) -> PropertyType {
+    pub fn kind(&self, column: usize) -> PropertyType {
         match self.columns.get(column) {
             Some(Column { seen: true, candidates }) => match *candidates {
                 Candidates::NUMBER => PropertyType::Number,

@@ -19,6 +19,7 @@ impl From<JobKind> for v1::JobKind {
             JobKind::Read => Self::Read,
             JobKind::Upload => Self::Upload,
             JobKind::Confirm => Self::Confirm,
+            JobKind::Look => Self::Look,
         }
     }
 }
@@ -32,16 +33,20 @@ impl TryFrom<v1::JobKind> for JobKind {
             v1::JobKind::Read => Ok(Self::Read),
             v1::JobKind::Upload => Ok(Self::Upload),
             v1::JobKind::Confirm => Ok(Self::Confirm),
+            v1::JobKind::Look => Ok(Self::Look),
         }
     }
 }
 
 /// Slots by kind.
 pub fn slots(slots: Slots) -> Vec<v1::Slots> {
-    let Slots { read, upload, confirm } = slots;
-    [(JobKind::Read, read), (JobKind::Upload, upload), (JobKind::Confirm, confirm)]
-        .map(|(kind, count)| v1::Slots { kind: v1::JobKind::from(kind).into(), count })
-        .into()
+    let Slots { read, upload, confirm, look } = slots;
+    let mut known =
+        vec![(JobKind::Read, read), (JobKind::Upload, upload), (JobKind::Confirm, confirm)];
+    // Left out where there are none, as a worker of an earlier version says it.
+    known.extend((look > 0).then_some((JobKind::Look, look)));
+    let message = |(kind, count)| v1::Slots { kind: v1::JobKind::from(kind).into(), count };
+    known.into_iter().map(message).collect()
 }
 
 /// The reverse of [`slots`]. Kinds that this version does not know are nobody's slots here.
@@ -53,6 +58,7 @@ pub fn counted(slots: &[v1::Slots]) -> Slots {
             v1::JobKind::Read => counted.read = slot.count,
             v1::JobKind::Upload => counted.upload = slot.count,
             v1::JobKind::Confirm => counted.confirm = slot.count,
+            v1::JobKind::Look => counted.look = slot.count,
         }
     }
     counted

@@ -57,6 +57,7 @@ struct Inner {
     read: Line<Job>,
     upload: Line<Job>,
     confirm: Line<Job>,
+    look: Line<Job>,
     dead: Line<DeadJob>,
     commands: Line<ReceivedCommand>,
     /// Receive no more.
@@ -101,6 +102,7 @@ impl RabbitQueue {
                 names.jobs_aside(),
                 decode_job,
             ),
+            look: Line::new(&line, names.jobs_of(JobKind::Look), names.jobs_aside(), decode_job),
             dead: Line::new(&line, names.dead_jobs(), names.jobs_aside(), |delivery| {
                 Decoded::Item(wire::decode_dead(&delivery.data))
             }),
@@ -154,6 +156,7 @@ impl Queue for RabbitQueue {
             JobKind::Read => &self.inner.read,
             JobKind::Upload => &self.inner.upload,
             JobKind::Confirm => &self.inner.confirm,
+            JobKind::Look => &self.inner.look,
         };
         let (job, receipt) = line.receive().await?;
         Ok((job, RabbitReceipt(receipt)))

@@ -91,6 +91,7 @@ impl Embedded {
             segue_worker::Settings {
                 read_slots: 1,
                 upload_slots: UPLOAD_SLOTS,
+                look_slots: 0,
                 lease: LEASE,
                 sources: Sources::Opened(segment),
                 dedupe_memory: memory.dedupe,

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Component, Path, PathBuf},
+    time::SystemTime,
 };
 
 use crate::{
@@ -19,10 +20,18 @@ impl Segment {
         patterns: &[P],
         options: &ReadOptions,
     ) -> Result<Self, SourceError> {
-        let root = fs::canonicalize(folder).map_err(|source| {
-            let object = "the source folder".to_owned();
-            SourceError::Unreadable { object, source }
-        })?;
+        Self::open_within(folder, "", patterns, options)
+    }
+
+    /// As [`Segment::open_below`] for the folder `within` it, which may not lie outside of it either; empty:
+    /// `folder` itself.
+    pub fn open_within<P: AsRef<str>>(
+        folder: &Path,
+        within: &str,
+        patterns: &[P],
+        options: &ReadOptions,
+    ) -> Result<Self, SourceError> {
+        let root = root_within(folder, within)?;
         let mut found = Vec::new();
         for pattern in patterns {
             for path in resolve(&root, pattern.as_ref())? {
@@ -33,11 +42,74 @@ impl Segment {
     }
 }
 
-fn resolve(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
-    let mut parts = Path::new(pattern).components();
-    if !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(SourceError::Outside { object: pattern.to_owned() });
+/// A file or a folder in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderEntry {
+    /// Below the folder that somebody may see.
+    pub path: String,
+    pub folder: bool,
+    /// Bytes on disk; 0 for a folder.
+    pub size: u64,
+    /// `None`: the file system does not tell.
+    pub modified: Option<SystemTime>,
+}
+
+/// What is in the folder `path` of the folder `within` `folder`: folders first, then files, each by name. Hidden
+/// ones, pipes and devices are left out, and so is what a link leads to outside of `within`.
+pub fn list_within(
+    folder: &Path,
+    within: &str,
+    path: &str,
+) -> Result<Vec<FolderEntry>, SourceError> {
+    let root = root_within(folder, within)?;
+    check_inside(path)?;
+    let Found { name, path: real } = inside(&root, &root.join(path))?;
+    let unreadable = |source| SourceError::Unreadable { object: name.clone(), source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(real).map_err(unreadable)? {
+        let file_name = entry.map_err(unreadable)?.file_name();
+        // A pattern is text, so nobody could name it.
+        let Some(file_name) = file_name.to_str().filter(|name| !name.starts_with('.')) else {
+            continue;
+        };
+        let Ok(Found { name, path }) = inside(&root, &root.join(path).join(file_name)) else {
+            continue;
+        };
+        let Ok(metadata) = fs::metadata(path) else { continue };
+        let folder = metadata.is_dir();
+        if folder || metadata.is_file() {
+            let size = if folder { 0 } else { metadata.len() };
+            found.push(FolderEntry {
+                path: name,
+                folder,
+                size,
+                modified: metadata.modified().ok(),
+            });
+        }
     }
+    found.sort_by(|one, other| (!one.folder, &one.path).cmp(&(!other.folder, &other.path)));
+    Ok(found)
+}
+
+fn root_within(folder: &Path, within: &str) -> Result<PathBuf, SourceError> {
+    let root = fs::canonicalize(folder).map_err(|source| {
+        let object = "the source folder".to_owned();
+        SourceError::Unreadable { object, source }
+    })?;
+    check_inside(within)?;
+    Ok(inside(&root, &root.join(within))?.path)
+}
+
+fn check_inside(path: &str) -> Result<(), SourceError> {
+    let mut parts = Path::new(path).components();
+    if parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Ok(());
+    }
+    Err(SourceError::Outside { object: path.to_owned() })
+}
+
+fn resolve(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
+    check_inside(pattern)?;
     let path = root.join(pattern);
     if !is_pattern(pattern) || fs::symlink_metadata(&path).is_ok() {
         return Ok(vec![path]);

@@ -25,6 +25,7 @@ pub mod testing;
 mod version;
 mod window;
 
+pub use below::{FolderEntry, list_within};
 pub use error::{ColumnsProblem, Difference, SourceError};
 pub use options::{Expansion, ReadOptions};
 pub use row::{BadRow, Item, Row};

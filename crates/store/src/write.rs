@@ -11,6 +11,7 @@ pub mod exports;
 pub mod jobs;
 pub mod lanes;
 pub mod leaders;
+pub mod looks;
 pub mod new_lists;
 pub mod people;
 pub mod requests;

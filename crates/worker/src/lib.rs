@@ -1,4 +1,4 @@
-//! Does: read, upload, confirm.
+//! Does: read, upload, confirm, look.
 //!
 //! A [`Worker`] takes jobs from the queue, claims them at the control-plane and works on them. It keeps
 //! nothing: whatever matters is told to the control-plane or put into staging before it counts.
@@ -8,6 +8,7 @@
 mod confirm;
 mod error;
 mod lease;
+mod look;
 mod metrics;
 mod port;
 pub mod read;

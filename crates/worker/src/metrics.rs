@@ -44,6 +44,7 @@ pub(crate) fn name_of(verdict: &Verdict) -> &'static str {
         Verdict::Passed { .. } => "passed",
         Verdict::GiveUp(_) => "give_up",
         Verdict::FailRun { .. } => "fail_run",
+        Verdict::Looked(_) => "looked",
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) use cutter::identity_at;
 pub use cutter::{Cut, CutOptions, Cutter, ReadError, Sink};
 pub use person::{Person, is_rejects_file, person_columns};
 pub use plan::{Plan, ReadPlan, RetryBatch, RetryPlan, UnknownPlan, WantedPlan};
+pub(crate) use prepare::sample_of;
 pub use prepare::{PrepareError, Sources, infer_mapping};
 pub use progress::{ReadProgress, Readers};
 pub(crate) use stage::put_report;

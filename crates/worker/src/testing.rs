@@ -55,6 +55,7 @@ pub(crate) fn shared(port: Scripted) -> (TempDir, Shared<Scripted>) {
     let settings = Settings {
         read_slots: 1,
         upload_slots: 1,
+        look_slots: 1,
         lease: LEASE,
         sources: Sources::Below(folder.path().to_owned()),
         dedupe_memory: 1 << 20,

@@ -21,7 +21,7 @@ use crate::{
     ControlPlane, PortError, confirm,
     error::{Failure, words},
     lease::{Held, Leases},
-    metrics,
+    look, metrics,
     read::{self, Readers, Sources},
     sweep, upload,
 };
@@ -37,6 +37,8 @@ pub struct Settings {
     /// Batches that are uploaded at a time. More than the burst of the import endpoint (10) is idle for
     /// one account.
     pub upload_slots: usize,
+    /// Looks at files, for somebody who waits, at a time. Each is short; 0: this worker takes none.
+    pub look_slots: usize,
     /// Where segments are.
     pub sources: Sources,
     /// Bytes for remembering identities while a segment is read: for each of them.
@@ -106,13 +108,22 @@ impl<C: ControlPlane, Q: Queue + Clone> Worker<C, Q> {
     /// [`PortError::Refused`]: the control-plane does not let it work.
     pub async fn run(self, stop: Stop) -> Result<(), PortError> {
         let worker = Arc::new(self);
-        let Settings { read_slots, upload_slots, .. } = worker.shared.settings;
-        let slots =
-            [(JobKind::Read, read_slots), (JobKind::Upload, upload_slots), (JobKind::Confirm, 1)];
+        let Settings { read_slots, upload_slots, look_slots, .. } = worker.shared.settings;
+        let slots = [
+            (JobKind::Read, read_slots),
+            (JobKind::Upload, upload_slots),
+            (JobKind::Confirm, 1),
+            (JobKind::Look, look_slots),
+        ];
         let count = |slots| u32::try_from(slots).unwrap_or(u32::MAX);
-        let capacity = Slots { read: count(read_slots), upload: count(upload_slots), confirm: 1 };
+        let capacity = Slots {
+            read: count(read_slots),
+            upload: count(upload_slots),
+            confirm: 1,
+            look: count(look_slots),
+        };
         let mut consumers = JoinSet::new();
-        for (kind, slots) in slots {
+        for (kind, slots) in slots.into_iter().filter(|(_, slots)| *slots > 0) {
             consumers.spawn(Arc::clone(&worker).consume(kind, slots, stop.clone()));
         }
         let work = async { while consumers.join_next().await.is_some() {} };
@@ -248,6 +259,7 @@ impl<C: ControlPlane, Q: Queue + Clone> Worker<C, Q> {
             }
             Work::Upload(work) => upload::upload(&self.shared, held, work).await,
             Work::Confirm(work) => Ok(Some(confirm::confirm(&self.shared, held, work).await?)),
+            Work::Look(work) => Ok(Some(look::look(&self.shared, work).await)),
         }
     }
 }

@@ -118,6 +118,7 @@ impl Workers {
         let mut settings = Settings {
             read_slots: 2,
             upload_slots: 10,
+            look_slots: 1,
             lease: Duration::from_secs(5),
             sources: Sources::Below(self.folder.path().join("in")),
             dedupe_memory: 1 << 20,

@@ -81,6 +81,7 @@ fn row(job: v1::DeadJob) -> JobRow {
         (v1::JobKind::Upload, Some(batch)) => format!("Uploading batch {}", grouped(batch)),
         (v1::JobKind::Upload, None) => "Uploading a batch".to_owned(),
         (v1::JobKind::Confirm, _) => "Asking Klaviyo what was imported".to_owned(),
+        (v1::JobKind::Look, _) => "Looking at files for somebody who waits".to_owned(),
         (v1::JobKind::Unspecified, _) => "Unknown".to_owned(),
     };
     JobRow {

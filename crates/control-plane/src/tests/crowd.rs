@@ -25,7 +25,7 @@ use crate::ControlPlane;
 const RUNS: u128 = 3;
 const BATCHES: u32 = 10;
 const WORKERS: usize = 6;
-const SLOTS: Slots = Slots { read: 3, upload: 12, confirm: 1 };
+const SLOTS: Slots = Slots { read: 3, upload: 12, confirm: 1, look: 0 };
 
 /// What all workers share that in truth they would not: the claims to renew, and what was allowed.
 #[derive(Default)]
@@ -85,6 +85,7 @@ impl Crowd {
                     PermitReply::Stop => return,
                 }
             }
+            Work::Look(_) => unreachable!("nobody looks"),
             Work::Confirm(confirm) => {
                 for wanted in confirm.wanted {
                     let said = confirmation(wanted.run, wanted.batch, &wanted.klaviyo_job, 1, 0);

@@ -42,7 +42,7 @@ const ACCOUNT: &str = "AbC123";
 const LEASE: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);
 const INSTANT: Duration = Duration::from_micros(1);
-const SLOTS: Slots = Slots { read: 9, upload: 99, confirm: 9 };
+const SLOTS: Slots = Slots { read: 9, upload: 99, confirm: 9, look: 0 };
 
 /// One control-plane with a database of its own.
 struct World {

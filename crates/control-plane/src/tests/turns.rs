@@ -65,7 +65,7 @@ async fn has_read(cp: &ControlPlane, n: u128, account: &str, batches: u32) -> Ru
     let new = NewRun { account_id: account.to_owned(), ..new_run(n) };
     cp.start_run(&new).await.unwrap();
     // Without a slot for uploading, nothing is announced but the reading.
-    let jobs = announced(cp, Slots { read: 9, upload: 0, confirm: 0 }).await;
+    let jobs = announced(cp, Slots { read: 9, upload: 0, confirm: 0, look: 0 }).await;
     let [job] = jobs.as_slice() else { panic!("{jobs:?}") };
     let reader = claim(cp, job).await.claim;
     for no in 0..batches {
@@ -79,7 +79,7 @@ fn of(jobs: &[Job], run: RunId) -> usize {
     jobs.iter().filter(|job| job.run == Some(run)).count()
 }
 
-const TEN: Slots = Slots { read: 1, upload: 10, confirm: 1 };
+const TEN: Slots = Slots { read: 1, upload: 10, confirm: 1, look: 0 };
 
 async fn account_with_much_to_do_leaves_half_of_the_slots_to_another(engine: Engine) {
     let house = House::new(engine).await;
@@ -155,7 +155,7 @@ async fn nothing_is_announced_to_nobody_nor_again_to_the_busy(engine: Engine) {
     cp.start_run(&new_run(1)).await.unwrap();
     cp.announce(&heard).await.unwrap();
     assert!(heard.0.lock().unwrap().is_empty(), "nobody is there");
-    let slots = Slots { read: 1, upload: 1, confirm: 0 };
+    let slots = Slots { read: 1, upload: 1, confirm: 0, look: 0 };
     let reader = claim(&cp, &announced(&cp, slots).await[0]).await.claim;
     for no in 0..5 {
         cp.stage(reader, &staged(no)).await.unwrap();
@@ -235,7 +235,7 @@ async fn jobs_belong_to_the_trace_of_the_run_that_wants_them(engine: Engine) {
         let origin = Origin { trace: trace(n), ..Origin::default() };
         cp.start_run(&NewRun { origin, ..new_run(n) }).await.unwrap();
     }
-    let slots = Slots { read: 9, upload: 99, confirm: 9 };
+    let slots = Slots { read: 9, upload: 99, confirm: 9, look: 0 };
     let reads = announced(&cp, slots).await;
     for (n, read) in (1..).zip(&reads) {
         assert_eq!((read.run, &read.trace), (Some(run_id(n)), &trace(n)));

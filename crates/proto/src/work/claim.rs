@@ -6,13 +6,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use segue_model::{
     BatchNo,
     work::{
-        Claimed, ConfirmWork, Credentials, Job, KnownBatch, ReadWork, UploadWork, WantedJob, Work,
+        Claimed, ConfirmWork, Credentials, Job, KnownBatch, LookWork, ReadWork, UploadWork,
+        WantedJob, Work,
     },
 };
 
 use crate::{
     Invalid,
-    invalid::{batch_no, filled, inner, micros, need, parsed},
+    invalid::{batch_no, duration, filled, inner, micros, need, parsed, wait},
     timestamp, v1,
 };
 
@@ -59,6 +60,7 @@ impl From<Claimed> for v1::ClaimedJob {
             Work::Read(work) => v1::claimed_job::Work::Read(work.into()),
             Work::Upload(work) => v1::claimed_job::Work::Upload(work.into()),
             Work::Confirm(work) => v1::claimed_job::Work::Confirm(work.into()),
+            Work::Look(work) => v1::claimed_job::Work::Look(work.into()),
         };
         Self { claim_id: claim.to_string(), work: Some(work) }
     }
@@ -80,6 +82,9 @@ impl TryFrom<v1::ClaimedJob> for Claimed {
                 }
                 v1::claimed_job::Work::Confirm(work) => {
                     Work::Confirm(work.try_into().map_err(within("confirm"))?)
+                }
+                v1::claimed_job::Work::Look(work) => {
+                    Work::Look(work.try_into().map_err(within("look"))?)
                 }
             },
         })
@@ -199,6 +204,32 @@ impl TryFrom<v1::ConfirmWork> for ConfirmWork {
         Ok(Self {
             credentials: inner("credentials", credentials)?,
             wanted: wanted.map_err(|err| err.within("wanted"))?,
+        })
+    }
+}
+
+impl From<LookWork> for v1::LookWork {
+    fn from(LookWork { look, asked, patience, credentials }: LookWork) -> Self {
+        Self {
+            look_id: look.to_string(),
+            asked,
+            patience: Some(duration(patience)),
+            credentials: credentials.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::LookWork> for LookWork {
+    type Error = Invalid;
+
+    fn try_from(work: v1::LookWork) -> Result<Self, Invalid> {
+        let v1::LookWork { look_id, asked, patience, credentials } = work;
+        let credentials = credentials.map(Credentials::try_from).transpose();
+        Ok(Self {
+            look: parsed("look_id", &look_id)?,
+            asked,
+            patience: wait("patience", need("patience", patience)?)?,
+            credentials: credentials.map_err(|err| err.within("credentials"))?,
         })
     }
 }

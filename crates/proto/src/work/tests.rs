@@ -253,7 +253,7 @@ proptest! {
     #[test]
     fn jobs_and_slots_come_through(job in job(), read in 0..9_u32, upload in 0..9_u32) {
         prop_assert_eq!(Job::try_from(v1::Job::from(&job)).unwrap(), job);
-        let slots = Slots { read, upload, confirm: 1 };
+        let slots = Slots { read, upload, confirm: 1, look: 3 };
         prop_assert_eq!(super::counted(&super::slots(slots)), slots);
     }
 }

@@ -1,6 +1,9 @@
 //! How claims end, and what Klaviyo made of accepted batches.
 
-use segue_model::work::{Child, Confirmation, Verdict};
+use segue_model::{
+    Pii,
+    work::{Child, Confirmation, Looked, Verdict},
+};
 
 use crate::{
     Invalid,
@@ -28,6 +31,13 @@ impl From<&Verdict> for finish_request::Verdict {
             Verdict::GiveUp(reason) => Self::GiveUp(v1::GiveUp { reason: reason.to_string() }),
             Verdict::FailRun { reason, detail } => {
                 Self::FailRun(v1::FailRun { reason: reason.to_string(), detail: detail.clone() })
+            }
+            Verdict::Looked(looked) => {
+                let looked = match looked {
+                    Looked::Found(found) => v1::looked::Looked::Found(found.expose().clone()),
+                    Looked::Failed(words) => v1::looked::Looked::Failed(words.clone()),
+                };
+                Self::Looked(v1::Looked { looked: Some(looked) })
             }
         }
     }
@@ -62,6 +72,12 @@ impl TryFrom<finish_request::Verdict> for Verdict {
             }
             finish_request::Verdict::FailRun(v1::FailRun { reason, detail }) => {
                 Self::FailRun { reason: parsed("fail_run.reason", &reason)?, detail }
+            }
+            finish_request::Verdict::Looked(v1::Looked { looked }) => {
+                Self::Looked(match need("looked.looked", looked)? {
+                    v1::looked::Looked::Found(found) => Looked::Found(Pii::new(found)),
+                    v1::looked::Looked::Failed(words) => Looked::Failed(words),
+                })
             }
         })
     }

@@ -29,7 +29,7 @@ pub(super) const PUT_BACK: &str = "segue-put-back";
 ///
 /// | exchange | queue | what |
 /// |---|---|---|
-/// | `segue.jobs` (direct) | `segue.jobs.read`, `.upload`, `.confirm` | jobs by kind |
+/// | `segue.jobs` (direct) | `segue.jobs.read`, `.upload`, `.confirm`, `.look` | jobs by kind |
 /// | `segue.jobs.later` (fanout) | `segue.jobs.later` | jobs of a later schema, for 5 s, then `segue.jobs` again |
 /// | `segue.jobs.dead` (fanout) | `segue.jobs.dead` | dead jobs |
 /// | `segue.commands` (topic) | `segue.commands` | commands |

@@ -16,6 +16,7 @@ pub(crate) fn encode_job(job: &Job) -> Vec<u8> {
         JobKind::Read => v1::JobKind::Read,
         JobKind::Upload => v1::JobKind::Upload,
         JobKind::Confirm => v1::JobKind::Confirm,
+        JobKind::Look => v1::JobKind::Look,
     };
     let message = v1::Job {
         schema: SCHEMA,
@@ -46,6 +47,7 @@ pub(crate) fn decode_job(body: &[u8], trace: Option<String>) -> Result<Job, Dead
         v1::JobKind::Read => JobKind::Read,
         v1::JobKind::Upload => JobKind::Upload,
         v1::JobKind::Confirm => JobKind::Confirm,
+        v1::JobKind::Look => JobKind::Look,
     };
     let Some(id) = id else {
         return Err(unreadable("job_id is not an id of the form job_<uuid>"));
@@ -88,9 +90,12 @@ mod tests {
 
     #[test]
     fn every_kind_of_job_reads_back_as_itself() {
-        for (kind, run) in
-            [(JobKind::Read, Some(9)), (JobKind::Upload, Some(9)), (JobKind::Confirm, None)]
-        {
+        for (kind, run) in [
+            (JobKind::Read, Some(9)),
+            (JobKind::Upload, Some(9)),
+            (JobKind::Confirm, None),
+            (JobKind::Look, None),
+        ] {
             let job = job(kind, run);
             assert_eq!(decode_job(&encode_job(&job), None), Ok(job));
         }
@@ -117,7 +122,7 @@ mod tests {
         };
         assert!(words(b"\xff\xff").contains("not the message Job"));
         assert!(with(&|job| job.schema = 0).contains("schema"));
-        assert!(with(&|job| job.kind = 4).contains("kind"));
+        assert!(with(&|job| job.kind = 5).contains("kind"));
         assert!(with(&|job| job.kind = 0).contains("kind"));
         assert!(with(&|job| job.job_id = "run_x".into()).contains("job_id"));
         assert!(with(&|job| job.run_id = "x".into()).contains("run_id"));

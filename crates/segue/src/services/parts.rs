@@ -25,6 +25,9 @@ use super::gate::People;
 /// Segments that one worker reads at a time: each has the memory for its identities to itself.
 pub(super) const READ_SLOTS: usize = 2;
 
+/// Questions about files that one worker answers at a time, beside whatever else it does.
+pub(super) const LOOK_SLOTS: usize = 2;
+
 /// All that a service does at a time. The first that fails ends the service.
 #[derive(Debug)]
 pub(super) struct Duties {

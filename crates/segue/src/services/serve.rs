@@ -91,6 +91,7 @@ fn settings(config: &Config, folder: &DataFolder) -> anyhow::Result<Settings> {
     };
     Ok(Settings {
         read_slots: parts::READ_SLOTS,
+        look_slots: parts::LOOK_SLOTS,
         upload_slots: usize::try_from(config.slots)?,
         sources: Sources::Below(source),
         dedupe_memory: config.dedupe_memory,

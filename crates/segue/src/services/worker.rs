@@ -20,6 +20,7 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
     parts::check_broker(&checks, &queue);
     let settings = Settings {
         read_slots: parts::READ_SLOTS,
+        look_slots: parts::LOOK_SLOTS,
         lease: parts::settings().lease,
         upload_slots: usize::try_from(config.slots)?,
         sources: Sources::Below(config.source_dir.required()?.clone()),

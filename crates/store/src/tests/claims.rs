@@ -36,7 +36,7 @@ crate::on_both_engines! {
 
 /// What is announced while a worker has slots for all of it.
 async fn announced(tx: &mut Tx) -> Vec<Job> {
-    workers::seen(tx, "worker", Slots { read: 9, upload: 9, confirm: 9 }).await.unwrap();
+    workers::seen(tx, "worker", Slots { read: 9, upload: 9, confirm: 9, look: 0 }).await.unwrap();
     jobs::announce(tx).await.unwrap().jobs
 }
 

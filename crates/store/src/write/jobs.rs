@@ -3,7 +3,7 @@
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use segue_model::{
-    BatchNo, ClaimId, Endpoint, JobId, Micros, RunId,
+    BatchNo, ClaimId, Endpoint, JobId, LookId, Micros, RunId,
     turns::{Crowd, again, turns},
     work::{Job, JobKind, Slots},
 };
@@ -20,8 +20,10 @@ pub struct Held {
     pub job: JobId,
     pub kind: JobKind,
     pub account_id: String,
-    /// `None` for confirm.
+    /// `None` for confirm and for a look.
     pub run: Option<RunId>,
+    /// `None` but for a look.
+    pub look: Option<LookId>,
     /// `None` but for upload.
     pub batch: Option<BatchNo>,
     /// Failures in a row.
@@ -78,6 +80,31 @@ pub async fn ensure_for(
         run_key(wants),
     ];
     tx.execute(SQL, args).await?;
+    Ok(())
+}
+
+/// Makes the job of a look, to be announced now. `account_id`: the one that Klaviyo may be asked about, if any;
+/// `trace`: what it belongs to.
+pub async fn ask(
+    tx: &mut Tx,
+    job: JobId,
+    look: LookId,
+    account_id: &str,
+    trace: Option<String>,
+) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO jobs (job_id, kind, account_id, run_id, batch_no, state, \
+         attempt, available_us, announced, announce_us, failures, trace) \
+         VALUES ($1, $2, $3, $4, -1, 'ready', 1, $5, 0, $5, 0, $6)";
+    let kind = JobKind::Look.name();
+    let now = tx.now();
+    tx.execute(SQL, args![text(job), kind, account_id, text(look), now, trace]).await?;
+    Ok(())
+}
+
+/// Nobody waits for a look any more: its job is gone, and whoever has it hears so with the next renewal.
+pub async fn forget_look(tx: &mut Tx, look: LookId) -> Result<(), StoreError> {
+    const SQL: &str = "DELETE FROM jobs WHERE run_id = $1";
+    tx.execute(SQL, args![text(look)]).await?;
     Ok(())
 }
 
@@ -162,7 +189,12 @@ async fn room(tx: &mut Tx, now: Micros) -> Result<(Slots, HashMap<String, u32>),
     let import = Endpoint::Import;
     let args = args![now - GONE_AFTER, import.name(), import.limits().burst, now];
     for mut row in tx.rows(ROOM, args).await? {
-        slots = Slots { read: row.small()?, upload: row.small()?, confirm: row.small()? };
+        slots = Slots {
+            read: row.small()?,
+            upload: row.small()?,
+            confirm: row.small()?,
+            look: row.small()?,
+        };
         if let Some(account) = row.opt_string()? {
             throttled.insert(account, row.small()?);
         }
@@ -188,10 +220,10 @@ pub(crate) const LIVE: &str = "SELECT kind, account_id, run_id, \
      ORDER BY min(available_us), run_id";
 
 const ROOM: &str = "SELECT CAST(slots.read AS BIGINT), CAST(slots.upload AS BIGINT), \
-         CAST(slots.confirm AS BIGINT), lanes.account_id, \
+         CAST(slots.confirm AS BIGINT), CAST(slots.look AS BIGINT), lanes.account_id, \
          CASE WHEN lanes.closed_us > $4 THEN lanes.burst * 0 ELSE lanes.burst END \
      FROM (SELECT COALESCE(sum(read), 0) AS read, COALESCE(sum(upload), 0) AS upload, \
-         COALESCE(sum(confirm), 0) AS confirm FROM workers WHERE seen_us > $1) AS slots \
+         COALESCE(sum(confirm), 0) AS confirm, COALESCE(sum(look), 0) AS look FROM workers WHERE seen_us > $1) AS slots \
      LEFT JOIN lanes ON lanes.endpoint = $2 AND (lanes.burst < $3 OR lanes.closed_us > $4)";
 
 /// By the index of what is ready: a run may have many jobs that are done, so `|| ''` keeps the engines from
@@ -218,13 +250,12 @@ struct Due {
 }
 
 fn due_row(mut row: Row) -> Result<Due, StoreError> {
-    let job = Job {
-        id: row.parsed()?,
-        attempt: row.small()?,
-        kind: kind(&mut row)?,
-        run: run(&mut row)?,
-        trace: row.opt_string()?,
+    let (id, attempt, kind) = (row.parsed()?, row.small()?, kind(&mut row)?);
+    let run = match kind {
+        JobKind::Look => row.string().map(|_| None)?,
+        JobKind::Read | JobKind::Upload | JobKind::Confirm => run(&mut row)?,
     };
+    let job = Job { id, attempt, kind, run, trace: row.opt_string()? };
     Ok(Due { job, account_id: row.string()?, since: (row.time()?, row.int()?) })
 }
 
@@ -281,11 +312,17 @@ pub(crate) const HELD: &str = "UPDATE jobs SET state = state WHERE claim_id = $1
      RETURNING job_id, kind, account_id, run_id, batch_no, failures, failing_us, lease_us";
 
 fn decode(mut row: Row) -> Result<Held, StoreError> {
+    let (job, kind, account_id) = (row.parsed()?, kind(&mut row)?, row.string()?);
+    let (run, look) = match kind {
+        JobKind::Look => (None, Some(row.parsed()?)),
+        JobKind::Read | JobKind::Upload | JobKind::Confirm => (run(&mut row)?, None),
+    };
     Ok(Held {
-        job: row.parsed()?,
-        kind: kind(&mut row)?,
-        account_id: row.string()?,
-        run: run(&mut row)?,
+        job,
+        kind,
+        account_id,
+        run,
+        look,
         batch: u32::try_from(row.int()?).ok().map(BatchNo),
         failures: row.small()?,
         failing_since: row.opt_time()?,

@@ -60,14 +60,24 @@ pub enum PrepareError {
 
 /// Looks at the first rows and decides over the mapping. Blocking.
 pub fn infer_mapping(segment: &Segment, options: &MapOptions) -> Result<Mapping, PrepareError> {
-    let columns = columns(segment)?;
-    let typed = segment.objects().first().is_some_and(Object::is_typed);
-    let sample = sample(segment, &columns, typed)?;
+    let (columns, sample) = sample_of(segment, |_, _| {})?;
     let mapping = plan(&columns, &sample, options)?;
     for object in segment.objects() {
         check_header(object, &mapping, options)?;
     }
     Ok(mapping)
+}
+
+/// The columns of a segment and what its first rows look like. `look` gets each of these rows, by the columns, and
+/// how many those are. Blocking.
+pub(crate) fn sample_of(
+    segment: &Segment,
+    look: impl FnMut(&dyn Cells, usize),
+) -> Result<(Vec<String>, Sample), PrepareError> {
+    let columns = columns(segment)?;
+    let typed = segment.objects().first().is_some_and(Object::is_typed);
+    let sample = sample(segment, &columns, typed, look)?;
+    Ok((columns, sample))
 }
 
 /// The columns of the segment. CSV files have those of the first; NDJSON files, whose objects may leave
@@ -114,7 +124,12 @@ fn check_header(
     Ok(())
 }
 
-fn sample(segment: &Segment, columns: &[String], typed: bool) -> Result<Sample, SourceError> {
+fn sample(
+    segment: &Segment,
+    columns: &[String],
+    typed: bool,
+    mut look: impl FnMut(&dyn Cells, usize),
+) -> Result<Sample, SourceError> {
     let mut sample = Sample::new(columns.len(), typed);
     let mut rows = segment.rows();
     let mut seen = 0;
@@ -132,7 +147,9 @@ fn sample(segment: &Segment, columns: &[String], typed: bool) -> Result<Sample, 
             let at = |name: &String| here.iter().position(|other| other == name);
             order = (object, columns.iter().map(at).collect());
         }
-        sample.see(&Reordered { row: Person::new(row, mended), order: &order.1 });
+        let row = Reordered { row: Person::new(row, mended), order: &order.1 };
+        sample.see(&row);
+        look(&row, columns.len());
     }
     Ok(sample)
 }

@@ -6,6 +6,7 @@ mod connections;
 mod dead;
 mod exports;
 mod lists;
+mod looks;
 mod races;
 mod recover;
 mod retries;

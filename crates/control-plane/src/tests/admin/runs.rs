@@ -14,7 +14,7 @@ use crate::tests::Heard;
 impl World {
     /// What is announced now to somebody who can do anything.
     pub(super) async fn announced(&self) -> Vec<Job> {
-        let slots = Slots { read: 9, upload: 99, confirm: 9 };
+        let slots = Slots { read: 9, upload: 99, confirm: 9, look: 0 };
         self.cp.renew("worker", slots, &[]).await.unwrap();
         let heard = Heard::default();
         self.cp.announce(&heard).await.unwrap();

@@ -92,7 +92,7 @@ async fn dead_message_counts_only_while_nobody_has_its_job(engine: Engine) {
 async fn job_is_announced_once(engine: Engine) {
     let (fixture, _) = with_a_job(engine).await;
     let mut tx = fixture.tx().await;
-    let slots = Slots { read: 1, upload: 1, confirm: 1 };
+    let slots = Slots { read: 1, upload: 1, confirm: 1, look: 0 };
     workers::seen(&mut tx, "worker", slots).await.unwrap();
     tx.commit().await.unwrap();
     let announced = race!(fixture, |tx, n| jobs::announce(tx).await.unwrap().jobs.len());

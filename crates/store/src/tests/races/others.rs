@@ -52,7 +52,7 @@ async fn leader_is_one(engine: Engine) {
 
 async fn worker_is_new_once(engine: Engine) {
     let fixture = Fixture::new(engine).await;
-    let slots = Slots { read: 1, upload: 2, confirm: 1 };
+    let slots = Slots { read: 1, upload: 2, confirm: 1, look: 0 };
     // Both may call it new; what counts is that it is there once.
     race!(fixture, |tx, n| workers::seen(tx, "worker", slots).await.unwrap());
     let mut tx = fixture.tx().await;

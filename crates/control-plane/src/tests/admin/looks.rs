@@ -1,0 +1,151 @@
+//! A question, the worker that answers it, and whoever waits, at whichever instance.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use segue_model::{
+    Pii,
+    look::{Asked, Found, Listing},
+    work::{Claimed, JobKind, Looked, Slots, Verdict, Work},
+};
+use segue_store::write::{
+    looks::{self, Standing},
+    workers,
+};
+
+use super::{MASTER_KEY, World};
+use crate::{
+    ControlPlane, Error, Refusal, Sealer, Settings,
+    tests::{
+        SLOTS,
+        turns::{announced, claim},
+    },
+};
+
+const LOOKS: Slots = Slots { look: 1, ..SLOTS };
+
+fn asked() -> Asked {
+    Asked::List { within: "crm".into(), path: String::new() }
+}
+
+fn found(truncated: bool) -> Found {
+    Found::Listed(Listing { entries: Vec::new(), truncated })
+}
+
+fn answer(found: &Found) -> Verdict {
+    Verdict::Looked(Looked::Found(Pii::new(serde_json::to_string(found).unwrap())))
+}
+
+async fn worker_is_there(cp: &ControlPlane, slots: Slots) {
+    let mut tx = cp.store().begin().await.unwrap();
+    workers::seen(&mut tx, "one", slots).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+type Asking = tokio::task::JoinHandle<Result<Result<Found, String>, Error>>;
+
+/// Somebody asks at `cp`, and a worker has claimed the job at `other`.
+async fn claimed(cp: &Arc<ControlPlane>, other: &ControlPlane) -> (Asking, Claimed) {
+    worker_is_there(cp, LOOKS).await;
+    let asking = tokio::spawn({
+        let cp = Arc::clone(cp);
+        async move { cp.look(&asked(), None).await }
+    });
+    (asking, next(other).await)
+}
+
+/// Claims the job of a look, as soon as it is there.
+async fn next(cp: &ControlPlane) -> Claimed {
+    let there = async {
+        loop {
+            if let [job] = announced(cp, LOOKS).await.as_slice() {
+                assert_eq!((job.kind, job.run), (JobKind::Look, None));
+                return claim(cp, job).await;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), there).await.expect("no job of a look")
+}
+
+/// On the same store.
+fn instance(world: &World, settings: Settings) -> Arc<ControlPlane> {
+    let url = world.sim.url().parse().unwrap();
+    let client = segue_klaviyo::Client::new(&segue_klaviyo::Config::for_base_url(url)).unwrap();
+    let sealer = Sealer::new(&MASTER_KEY);
+    ControlPlane::for_services(world.cp.store().clone(), sealer, client, settings)
+}
+
+fn refused(result: Result<Result<Found, String>, Error>) -> String {
+    match result {
+        Err(Error::Refused(Refusal::Unreachable { words, .. })) => words,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_while_no_worker_looks() {
+    let world = World::new().await;
+    // As a worker of an earlier version says it.
+    worker_is_there(&world.cp, SLOTS).await;
+    assert!(refused(world.cp.look(&asked(), None).await).contains("no worker is there"));
+}
+
+#[tokio::test]
+async fn answer_comes_by_any_instance_is_sealed_and_is_gone_once_told() {
+    let world = World::new().await;
+    let other = &world.cp;
+    // It looks again only when it is told to.
+    let cp = instance(&world, Settings { poll: Duration::from_hours(1), ..Settings::default() });
+    let (asking, Claimed { claim, work }) = claimed(&cp, other).await;
+    let Work::Look(work) = work else { panic!("{work:?}") };
+    assert_eq!(serde_json::from_str::<Asked>(&work.asked).unwrap(), asked());
+    assert!(work.credentials.is_none() && work.patience <= Duration::from_mins(1));
+
+    other.finish(claim, answer(&found(true))).await.unwrap();
+    let mut tx = other.store().begin().await.unwrap();
+    let Some(Standing::Found { sealed, .. }) = looks::standing(&mut tx, work.look).await.unwrap()
+    else {
+        panic!("nothing is there")
+    };
+    let sealed = STANDARD.decode(sealed).unwrap();
+    assert!(!String::from_utf8_lossy(&sealed).contains("listed"));
+    drop(tx);
+    cp.signals.look.notify_waiters();
+    assert_eq!(asking.await.unwrap().unwrap(), Ok(found(true)));
+    let mut tx = other.store().begin().await.unwrap();
+    assert_eq!(looks::standing(&mut tx, work.look).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn words_of_a_worker_that_cannot_answer_are_told() {
+    let world = World::new().await;
+    let (asking, Claimed { claim, .. }) = claimed(&world.cp, &world.cp).await;
+    let failed = Looked::Failed("crm: there is no such file".to_owned());
+    world.cp.finish(claim, Verdict::Looked(failed)).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), Err("crm: there is no such file".to_owned()));
+}
+
+#[tokio::test]
+async fn a_worker_that_gives_up_its_claim_leaves_the_look_to_another() {
+    let world = World::new().await;
+    let (asking, first) = claimed(&world.cp, &world.cp).await;
+    let deferred = Verdict::Deferred { after: Duration::ZERO };
+    world.cp.finish(first.claim, deferred).await.unwrap();
+    let second = next(&world.cp).await;
+    // What the first says now is nobody's answer.
+    world.cp.finish(first.claim, answer(&found(true))).await.unwrap();
+    world.cp.finish(second.claim, answer(&found(false))).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), Ok(found(false)));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_ever_and_the_worker_is_told_to_stop() {
+    let world = World::new().await;
+    let patience = Duration::from_secs(2);
+    let cp = instance(&world, Settings { look_patience: patience, ..Settings::default() });
+    let (asking, Claimed { claim, .. }) = claimed(&cp, &cp).await;
+    assert!(refused(asking.await.unwrap()).contains("no worker has answered"));
+    assert_eq!(cp.renew("one", LOOKS, &[claim]).await.unwrap(), [claim]);
+    cp.finish(claim, answer(&found(true))).await.unwrap();
+}

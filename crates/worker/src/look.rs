@@ -1,0 +1,208 @@
+//! The look job: something about files, for somebody who waits.
+
+mod describe;
+mod list;
+
+use segue_model::{
+    Pii,
+    look::{Asked, Found, MAX_ANSWER_BYTES, Settled},
+    work::{LookWork, Looked, Verdict},
+};
+use segue_source::{ReadOptions, Segment};
+use tracing::Span;
+
+use crate::{
+    ControlPlane,
+    error::words,
+    read::{Plan, PrepareError, Sources, WantedPlan, infer_mapping},
+    worker::Shared,
+};
+
+/// Why a look finds nothing: words for whoever asked. They quote names of columns and files, and no cell.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Source(#[from] segue_source::SourceError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Plan(#[from] crate::read::UnknownPlan),
+    #[error("the question was asked by another version of segue")]
+    Unknown(#[source] serde_json::Error),
+    #[error("this worker has one segment and no folder")]
+    NoFolder,
+    #[error("the answer cannot be written down")]
+    Unwritable(#[source] serde_json::Error),
+    #[error("the answer is larger than 1 MiB: ask about less")]
+    TooLarge,
+}
+
+/// Answers. Whatever goes wrong is an answer too: whoever waits should hear it now.
+pub(crate) async fn look<C: ControlPlane>(shared: &Shared<C>, work: LookWork) -> Verdict {
+    let LookWork { look, asked, patience, credentials: _ } = work;
+    let (sources, span) = (shared.settings.sources.clone(), Span::current());
+    let search = move || span.in_scope(|| found(&sources, &asked));
+    let looked = match tokio::time::timeout(patience, tokio::task::spawn_blocking(search)).await {
+        Ok(Ok(Ok(found))) => Looked::Found(found),
+        Ok(Ok(Err(err))) => Looked::Failed(words(&err)),
+        Ok(Err(panic)) => {
+            tracing::error!(error = %panic, look.id = %look, "a look panicked");
+            Looked::Failed(
+                "the worker panicked: this is a bug in segue, please report it".to_owned(),
+            )
+        }
+        Err(_) => Looked::Failed("to look takes too long: ask about less".to_owned()),
+    };
+    Verdict::Looked(looked)
+}
+
+/// Blocking.
+fn found(sources: &Sources, asked: &str) -> Result<Pii<String>, LookError> {
+    let asked: Asked = serde_json::from_str(asked).map_err(LookError::Unknown)?;
+    let found = match asked {
+        Asked::List { within, path } => {
+            Found::Listed(list::list(folder(sources)?, &within, &path)?)
+        }
+        Asked::Describe { within, sources: patterns } => {
+            let folder = folder(sources)?;
+            let segment =
+                Segment::open_within(folder, &within, &patterns, &ReadOptions::default())?;
+            Found::Described(describe::describe(&segment)?)
+        }
+        Asked::Settle { plan } => Found::Settled(settle(sources, &plan)?),
+    };
+    let answer = serde_json::to_string(&found).map_err(LookError::Unwritable)?;
+    if answer.len() > MAX_ANSWER_BYTES {
+        return Err(LookError::TooLarge);
+    }
+    Ok(Pii::new(answer))
+}
+
+fn folder(sources: &Sources) -> Result<&std::path::Path, LookError> {
+    match sources {
+        Sources::Below(folder) => Ok(folder),
+        Sources::Opened(_) => Err(LookError::NoFolder),
+    }
+}
+
+/// Decides over the mapping as the first reading of a run would.
+fn settle(sources: &Sources, plan: &str) -> Result<Settled, LookError> {
+    let Plan::Wanted(WantedPlan { sources: patterns, options, .. }) = Plan::parse(plan)? else {
+        return Err(crate::read::UnknownPlan.into());
+    };
+    let segment = sources.open(&patterns)?;
+    let mapping = infer_mapping(&segment, &options)?;
+    let mapping = serde_json::to_string(&mapping).map_err(LookError::Unwritable)?;
+    Ok(Settled { mapping })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use segue_model::{
+        Id,
+        look::{Asked, Found},
+        work::{LookWork, Looked, Verdict},
+    };
+    use uuid::Uuid;
+
+    use crate::testing::{Scripted, shared};
+
+    async fn ask(write: impl Fn(&Path), asked: Asked) -> Result<Found, String> {
+        let (folder, shared) = shared(Scripted::default());
+        write(folder.path());
+        let work = LookWork {
+            look: Id::from_uuid(Uuid::from_u128(7)),
+            asked: serde_json::to_string(&asked).unwrap(),
+            patience: std::time::Duration::from_secs(30),
+            credentials: None,
+        };
+        match super::look(&shared, work).await {
+            Verdict::Looked(Looked::Found(found)) => {
+                Ok(serde_json::from_str(found.expose()).unwrap())
+            }
+            Verdict::Looked(Looked::Failed(words)) => Err(words),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn people(folder: &Path) {
+        fs::create_dir_all(folder.join("crm/old")).unwrap();
+        fs::write(
+            folder.join("crm/a.csv"),
+            "email,tier,visits\na@example.com,gold,1\nb@example.com,,2\n",
+        )
+        .unwrap();
+        fs::write(folder.join("crm/.hidden"), "x").unwrap();
+        fs::write(folder.join("secret.csv"), "email\nc@example.com\n").unwrap();
+        std::os::unix::fs::symlink("../secret.csv", folder.join("crm/link.csv")).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_listed_without_what_leads_out_of_it() {
+        let asked = Asked::List { within: "crm".into(), path: String::new() };
+        let Ok(Found::Listed(listing)) = ask(people, asked).await else { panic!() };
+        let told: Vec<_> =
+            listing.entries.iter().map(|it| (it.path.as_str(), it.folder, it.rows)).collect();
+        assert_eq!(told, [("old", true, None), ("a.csv", false, Some(2))]);
+        assert!(listing.entries.iter().all(|it| it.modified.is_some()) && !listing.truncated);
+    }
+
+    #[tokio::test]
+    async fn whatever_leads_out_of_the_folder_is_refused_in_words() {
+        for path in ["..", "../secret.csv", "/etc", "link.csv"] {
+            let asked = Asked::List { within: "crm".into(), path: path.into() };
+            let words = ask(people, asked).await.unwrap_err();
+            assert!(words.contains("outside of the source folder"), "{path}: {words}");
+            let sources = vec![path.to_owned()];
+            let asked = Asked::Describe { within: "crm".into(), sources };
+            let words = ask(people, asked).await.unwrap_err();
+            assert!(words.contains("outside of the source folder"), "{path}: {words}");
+        }
+    }
+
+    #[tokio::test]
+    async fn columns_are_described_without_a_cell() {
+        let asked = Asked::Describe { within: "crm".into(), sources: vec!["a.csv".into()] };
+        let Ok(Found::Described(told)) = ask(people, asked).await else { panic!() };
+        let columns: Vec<_> = told
+            .columns
+            .iter()
+            .map(|it| {
+                (it.name.as_str(), it.kind.as_str(), it.filled, it.longest, it.attribute.as_str())
+            })
+            .collect();
+        assert_eq!(
+            columns,
+            [
+                ("email", "text", 2, 13, "email"),
+                ("tier", "text", 1, 4, "properties.tier"),
+                ("visits", "number", 2, 1, "properties.visits"),
+            ]
+        );
+        assert_eq!((told.sampled_rows, told.problem.as_deref()), (2, None));
+        assert!(!serde_json::to_string(&told).unwrap().contains("example.com"));
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_cannot_be_exported_is_described_with_the_reason() {
+        let write = |folder: &Path| fs::write(folder.join("a.csv"), "name\nAnn\n").unwrap();
+        let asked = Asked::Describe { within: String::new(), sources: vec!["a.csv".into()] };
+        let Ok(Found::Described(told)) = ask(write, asked).await else { panic!() };
+        assert!(told.problem.is_some_and(|words| words.contains("the columns are: name")));
+        assert_eq!(told.columns[0].attribute, "");
+    }
+
+    #[tokio::test]
+    async fn a_mapping_is_settled_as_a_run_would_infer_it() {
+        let plan = r#"{"kind":"wanted","sources":["crm/a.csv"]}"#.to_owned();
+        let Ok(Found::Settled(settled)) = ask(people, Asked::Settle { plan }).await else {
+            panic!()
+        };
+        let mapping: segue_profile::Mapping = serde_json::from_str(&settled.mapping).unwrap();
+        let told: Vec<_> =
+            mapping.describe().map(|[attribute, _, kind]| (attribute, kind)).collect();
+        assert_eq!(told[2], ("properties.visits".to_owned(), "number".to_owned()));
+    }
+}

@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn every_cause_reads_back_as_itself() {
         for cause in Cause::ALL {
-            assert_eq!(cause.name().parse::<Cause>().unwrap(), *cause);
+            assert_eq!(cause.to_string().parse::<Cause>().unwrap(), *cause);
         }
         assert!("whim".parse::<Cause>().is_err());
     }

@@ -7,6 +7,7 @@ mod export_actions;
 mod export_form;
 mod exports;
 mod jobs;
+mod list_picker;
 mod overview;
 mod problems;
 mod rejects;

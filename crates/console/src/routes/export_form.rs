@@ -8,6 +8,7 @@ use segue_proto::v1::{self, properties::Select};
 use super::{
     exports::{get, system_lines, system_schedule},
     go_to,
+    list_picker::{self, Asked, ListPart},
     problems::Problems,
     request_id,
     schedule_form::{ScheduleInputs, export_schedule_of, mode_code},
@@ -23,7 +24,7 @@ use crate::{
 /// Empty rows for more rules of the mapping.
 const SPARE_ROWS: usize = 3;
 /// Which input is meant by a field that is wrong.
-const INPUTS: [(&str, &str); 18] = [
+const INPUTS: [(&str, &str); 19] = [
     ("export.display_name", "display_name"),
     ("export.connection_id", "connection"),
     ("export.list_id", "list_id"),
@@ -34,6 +35,7 @@ const INPUTS: [(&str, &str); 18] = [
     ("export.mapping.properties", "properties"),
     ("export.mapping.default_country", "default_country"),
     ("export.mapping", "mapping"),
+    ("export.guards.allow_live_flows", "allow_live_flows"),
     ("export.guards.max_profiles", "max_profiles"),
     ("export.schedule.own.time_zone", "time_zone"),
     ("export.schedule.own.cron", "cron"),
@@ -60,6 +62,7 @@ struct FormPage {
     request_id: String,
     inputs: Inputs,
     connections: Vec<Choice>,
+    list: ListPart,
     schedule: ScheduleInputs,
     system: Vec<String>,
 }
@@ -224,13 +227,16 @@ struct Edited<'a> {
     request_id: String,
 }
 
-async fn page(
-    caller: &Caller,
-    edited: Edited<'_>,
+/// What the inputs hold, and what is said beside them.
+struct Content {
     inputs: Inputs,
     schedule: ScheduleInputs,
+    list: ListPart,
     problems: Problems,
-) -> Result<Response, Failure> {
+}
+
+async fn page(caller: &Caller, edited: Edited<'_>, content: Content) -> Result<Response, Failure> {
+    let Content { inputs, schedule, list, problems } = content;
     let (connections, system) =
         tokio::join!(caller.services.all_connections(), system_schedule(caller));
     let choice = |connection: v1::Connection| Choice {
@@ -257,6 +263,7 @@ async fn page(
         request_id: edited.request_id,
         inputs,
         connections,
+        list,
         schedule,
         system: system_lines(system?.as_ref()),
     };
@@ -267,7 +274,8 @@ pub(super) async fn new(caller: Caller, form: Form) -> Result<Response, Failure>
     let connection_id = form.text("connection").to_owned();
     let inputs = Inputs::of(&v1::Export { connection_id, ..v1::Export::default() });
     let edited = Edited { id: None, request_id: request_id() };
-    page(&caller, edited, inputs, ScheduleInputs::of(None), Problems::default()).await
+    let (schedule, list) = (ScheduleInputs::of(None), ListPart::new());
+    page(&caller, edited, Content { inputs, schedule, list, problems: Problems::default() }).await
 }
 
 pub(super) async fn edit(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
@@ -275,7 +283,8 @@ pub(super) async fn edit(caller: Caller, Path(id): Path<String>) -> Result<Respo
     let own = export.schedule.as_ref().and_then(|schedule| schedule.own.as_ref());
     let (inputs, schedule) = (Inputs::of(&export), ScheduleInputs::of(own));
     let edited = Edited { id: Some(&export.id), request_id: String::new() };
-    page(&caller, edited, inputs, schedule, Problems::default()).await
+    let list = ListPart::new();
+    page(&caller, edited, Content { inputs, schedule, list, problems: Problems::default() }).await
 }
 
 async fn again(
@@ -284,13 +293,36 @@ async fn again(
     form: &Form,
     problems: Problems,
 ) -> Result<Response, Failure> {
-    page(caller, edited, Inputs::filled(form), ScheduleInputs::filled(form), problems).await
+    let asked = Asked { part: ListPart::new(), list_id: None, problems };
+    with_lists(caller, edited, form, asked).await
+}
+
+/// The form as it was filled in, with what somebody asked of the lists.
+async fn with_lists(
+    caller: &Caller,
+    edited: Edited<'_>,
+    form: &Form,
+    asked: Asked,
+) -> Result<Response, Failure> {
+    let mut inputs = Inputs::filled(form);
+    if let Some(list_id) = asked.list_id {
+        inputs.list_id = list_id;
+    }
+    let schedule = ScheduleInputs::filled(form);
+    page(caller, edited, Content { inputs, schedule, list: asked.part, problems: asked.problems })
+        .await
 }
 
 pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failure> {
     let request_id = form.text("request_id").to_owned();
     let edited = Edited { id: None, request_id: request_id.clone() };
-    let (export, problems) = export_of(&form);
+    if let Some(asked) = list_picker::pressed(&caller, &form).await? {
+        return with_lists(&caller, edited, &form, asked).await;
+    }
+    let (export, mut problems) = export_of(&form);
+    if form.text("action") != "more" && !problems.any() {
+        problems = list_picker::doubts(&caller, &form).await;
+    }
     if problems.any() || form.text("action") == "more" {
         return again(&caller, edited, &form, problems).await;
     }
@@ -310,7 +342,13 @@ pub(super) async fn update(
     form: Form,
 ) -> Result<Response, Failure> {
     let edited = Edited { id: Some(&id), request_id: String::new() };
-    let (export, problems) = export_of(&form);
+    if let Some(asked) = list_picker::pressed(&caller, &form).await? {
+        return with_lists(&caller, edited, &form, asked).await;
+    }
+    let (export, mut problems) = export_of(&form);
+    if form.text("action") != "more" && !problems.any() {
+        problems = list_picker::doubts(&caller, &form).await;
+    }
     if problems.any() || form.text("action") == "more" {
         return again(&caller, edited, &form, problems).await;
     }

@@ -50,7 +50,14 @@ fn mapping() -> v1::Mapping {
 async fn export_comes_back_as_it_was_given() {
     let world = World::new().await;
     let made = world.connection().await;
-    let guards = v1::Guards { allow_live_flows: true, allow_empty: true, max_profiles: 7 };
+    let guards = v1::Guards {
+        allow_live_flows: true,
+        allow_empty: true,
+        max_profiles: 7,
+        max_growth_percent: Some(7),
+        max_shrinkage_percent: None,
+        max_rejects_percent: Some(0),
+    };
     let given = v1::Export {
         mapping: Some(mapping()),
         guards: Some(guards),
@@ -152,7 +159,12 @@ async fn only_what_the_mask_names_changes() {
     let world = World::new().await;
     let saved = world.export().await;
     world.clock.advance(std::time::Duration::from_secs(1));
-    let guards = v1::Guards { allow_empty: true, max_profiles: 9, allow_live_flows: true };
+    let guards = v1::Guards {
+        allow_empty: true,
+        max_profiles: 9,
+        allow_live_flows: true,
+        ..v1::Guards::default()
+    };
     let wish = v1::Export {
         id: saved.id.clone(),
         display_name: "New".to_owned(),

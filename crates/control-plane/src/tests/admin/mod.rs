@@ -5,6 +5,7 @@ mod commands;
 mod connections;
 mod dead;
 mod exports;
+mod guards;
 mod lists;
 mod races;
 mod recover;
@@ -161,7 +162,7 @@ impl World {
 
     async fn start(&self, export: &str, request_id: &str) -> Result<v1::Run, Status> {
         let (export_id, request_id) = (export.to_owned(), request_id.to_owned());
-        let request = v1::StartRunRequest { export_id, request_id };
+        let request = v1::StartRunRequest { export_id, request_id, ..Default::default() };
         Ok(self.runs().start_run(request).await?.into_inner().run.unwrap())
     }
 

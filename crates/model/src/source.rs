@@ -42,10 +42,11 @@ pub struct RowCounts {
 }
 
 impl RowCounts {
+    /// Saturates: the numbers may be somebody else's.
     pub fn add(&mut self, more: Self) {
-        self.rows += more.rows;
-        self.duplicates += more.duplicates;
-        self.rejected += more.rejected;
+        self.rows = self.rows.saturating_add(more.rows);
+        self.duplicates = self.duplicates.saturating_add(more.duplicates);
+        self.rejected = self.rejected.saturating_add(more.rejected);
     }
 
     /// What is left when `part` is taken away. It is less by nothing that it has not.

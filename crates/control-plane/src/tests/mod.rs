@@ -12,6 +12,7 @@ mod permits;
 mod remote;
 mod resume;
 mod retention;
+mod segments;
 mod turns;
 mod walk;
 

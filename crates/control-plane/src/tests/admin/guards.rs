@@ -324,8 +324,8 @@ async fn scheduled_run_that_found_a_younger_source_goes_on(engine: Engine) {
     assert_eq!(next, Next::GoOn);
     assert_eq!(world.seen(&run).await.source_age.unwrap().seconds, 3660);
     // Whoever reads the frozen plan later reads what was young enough.
-    world.clock.advance(12 * HOUR);
     world.cp.finish(claim, Verdict::Deferred { after: Duration::ZERO }).await.unwrap();
+    world.clock.advance(12 * HOUR);
     let (claim, work) = read_work(&world).await;
     assert_eq!(work.source_not_before, None);
     world.cp.plan(claim, "{}", &found(now)).await.unwrap();

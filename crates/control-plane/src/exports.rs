@@ -302,20 +302,14 @@ impl SavedExport {
         let damaged = |err: serde_json::Error| StoreError::Inconsistent {
             what: format!("export {}: {err}", row.id),
         };
+        let guards = Guards::of_row(&row);
         let fields = ExportFields {
             display_name: row.display_name,
             connection: row.connection,
             list_id: row.list_id,
             segments: serde_json::from_str(&row.segments).map_err(damaged)?,
             mapping: serde_json::from_str(&row.mapping).map_err(damaged)?,
-            guards: Guards {
-                allow_live_flows: row.allow_live_flows,
-                allow_empty: row.allow_empty,
-                max_profiles: row.max_profiles,
-                max_growth: row.max_growth,
-                max_shrinkage: row.max_shrinkage,
-                max_rejects: row.max_rejects,
-            },
+            guards,
             freshness: row.freshness,
             schedule: serde_json::from_str(&row.schedule).map_err(damaged)?,
             disabled: row.disabled,

@@ -14,6 +14,7 @@ use segue_store::{
     Tx,
     write::{
         batches::Phase,
+        exports::Export,
         guards::{self, Sighting},
         jobs::{self, Failures},
         runs, segments,
@@ -50,6 +51,17 @@ const MOST_WAIT: Duration = Duration::from_hours(12);
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 impl Guards {
+    pub(crate) fn of_row(row: &Export) -> Self {
+        Self {
+            allow_live_flows: row.allow_live_flows,
+            allow_empty: row.allow_empty,
+            max_profiles: row.max_profiles,
+            max_growth: row.max_growth,
+            max_shrinkage: row.max_shrinkage,
+            max_rejects: row.max_rejects,
+        }
+    }
+
     /// What holds for a run. `trial`: it reads a part, so nobody can say that it has grown or shrunk.
     pub(crate) fn of_run(&self, overridden: bool, trial: bool) -> Held {
         let judged = |given: Option<u32>, or: u32| Some(given.unwrap_or(or)).filter(|it| *it > 0);

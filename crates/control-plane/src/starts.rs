@@ -409,14 +409,9 @@ fn wanted_plan(export: &SavedExport, trial_rows: Option<u64>) -> Result<String, 
 /// By what a request is known again. A plain one is remembered as ever.
 fn content(export: ExportId, options: StartOptions) -> String {
     let StartOptions { override_guards, trial_rows } = options;
-    let mut content = format!("start {export}");
-    if let Some(rows) = trial_rows {
-        content.push_str(&format!(", a trial of {rows} rows"));
-    }
-    if override_guards {
-        content.push_str(", whatever its guards say");
-    }
-    content
+    let trial = trial_rows.map(|rows| format!(", a trial of {rows} rows")).unwrap_or_default();
+    let whatever = if override_guards { ", whatever its guards say" } else { "" };
+    format!("start {export}{trial}{whatever}")
 }
 
 /// As the audit record tells of it.

@@ -24,9 +24,9 @@ impl Segment {
             SourceError::Unreadable { object, source }
         })?;
         let mut found = Vec::new();
-        for pattern in patterns {
+        for (nth, pattern) in (0..).zip(patterns) {
             for path in resolve(&root, pattern.as_ref())? {
-                found.push(inside(&root, &path)?);
+                found.push(Found { pattern: nth, ..inside(&root, &path)? });
             }
         }
         Self::open_found(found, options)
@@ -64,7 +64,7 @@ fn resolve(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
 fn inside(root: &Path, path: &Path) -> Result<Found, SourceError> {
     let object = shown(root, path);
     match fs::canonicalize(path) {
-        Ok(real) if real.starts_with(root) => Ok(Found { name: object, path: real }),
+        Ok(real) if real.starts_with(root) => Ok(Found { name: object, path: real, pattern: 0 }),
         Ok(_) => Err(SourceError::Outside { object }),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Err(SourceError::NotFound { object }),
         Err(source) => Err(SourceError::Unreadable { object, source }),

@@ -27,7 +27,8 @@ pub(super) async fn run(
     Path(export_id): Path<String>,
     form: Form,
 ) -> Result<Response, Failure> {
-    let request = v1::StartRunRequest { export_id, request_id: form.text("request_id").to_owned() };
+    let request_id = form.text("request_id").to_owned();
+    let request = v1::StartRunRequest { export_id, request_id, ..Default::default() };
     let run = present(caller.services.runs().start_run(asking(request)).await?.into_inner().run)?;
     Ok(go_to(&address(&format!("/runs/{}", run.id), &[("done", "started")])))
 }

@@ -46,8 +46,17 @@ const INPUTS: [(&str, &str); 19] = [
     ("request_id", ""),
 ];
 /// All that the form decides about.
-const FIELDS: [&str; 7] =
-    ["display_name", "connection_id", "list_id", "segments", "mapping", "guards", "schedule"];
+const FIELDS: [&str; 9] = [
+    "display_name",
+    "connection_id",
+    "list_id",
+    "segments",
+    "mapping",
+    "guards.allow_live_flows",
+    "guards.allow_empty",
+    "guards.max_profiles",
+    "schedule",
+];
 
 #[derive(Template)]
 #[template(path = "export_form.html")]
@@ -214,6 +223,7 @@ fn export_of(form: &Form) -> (v1::Export, Problems) {
             allow_live_flows: form.has("allow_live_flows"),
             allow_empty: form.has("allow_empty"),
             max_profiles,
+            ..v1::Guards::default()
         }),
         schedule: Some(export_schedule_of(form)),
         ..v1::Export::default()
@@ -386,7 +396,7 @@ mod tests {
         assert_eq!(mapping.default_country, "DE");
         assert_eq!(mapping.properties.unwrap().select(), Select::Only);
         let guards =
-            v1::Guards { allow_live_flows: false, allow_empty: true, max_profiles: 50_000 };
+            v1::Guards { allow_empty: true, max_profiles: 50_000, ..v1::Guards::default() };
         assert_eq!(export.guards, Some(guards));
         let inputs = Inputs::of(&export);
         assert_eq!(

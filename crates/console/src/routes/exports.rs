@@ -301,7 +301,7 @@ fn others(mapping: &v1::Mapping) -> String {
 }
 
 fn guards(guards: v1::Guards) -> Vec<String> {
-    let v1::Guards { allow_live_flows, allow_empty, max_profiles } = guards;
+    let v1::Guards { allow_live_flows, allow_empty, max_profiles, .. } = guards;
     let mut words = vec![
         if allow_live_flows {
             "Runs although the list starts a live flow: people who join it get its messages."

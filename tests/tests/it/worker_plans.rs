@@ -482,7 +482,8 @@ fn source_that_is_too_old_is_told_before_anything_is_asked_of_klaviyo() {
     for (file, age) in [("a-1.csv", 50), ("a-2.csv", 1), ("b.csv", 3)] {
         let people = People::good(5).csv().replace("person", &file[..3]);
         let file = fs::File::open(workers.source(file, people)).unwrap();
-        file.set_modified(std::time::SystemTime::now() - hour * age).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(written - hour * age).unwrap();
     }
     let _worker = workers.worker(|_| {});
     let start = |max_source_age| {

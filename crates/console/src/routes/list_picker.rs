@@ -85,13 +85,11 @@ pub(super) async fn pressed(caller: &Caller, form: &Form) -> Result<Option<Asked
                 .note("connection", "Choose a connection first: lists are those of its account.");
         }
         "lists" => asked.part.picker = Some(Picker::open(caller, form).await?),
-        "use-list" => match form.given("list_pick") {
-            Some(id) => asked.choose(caller, connection, id).await?,
-            None => {
-                asked.part.picker = Some(Picker::open(caller, form).await?);
-                asked.problems.note("list_pick", "Choose one of the lists.");
-            }
-        },
+        "use-list" if form.given("list_pick").is_none() => {
+            asked.part.picker = Some(Picker::open(caller, form).await?);
+            asked.problems.note("list_pick", "Choose one of the lists.");
+        }
+        "use-list" => asked.choose(caller, connection, form.text("list_pick")).await?,
         "new-list" => asked.make(caller, form).await?,
         _ => return Ok(None),
     }

@@ -53,7 +53,9 @@ async fn numbers(world: &World, run: RunId) -> Vec<RowCounts> {
     let mut all: Vec<RowCounts> = view.segments.iter().map(|segment| segment.counts).collect();
     all.push(view.not_by_segment);
     let mut sum = RowCounts::default();
-    all.iter().for_each(|counts| sum.add(*counts));
+    for counts in &all {
+        sum.add(*counts);
+    }
     let of_run = &view.tally.counts;
     assert_eq!(sum, counts(of_run.rows_read, of_run.duplicates, of_run.rejected));
     all

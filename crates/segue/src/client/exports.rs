@@ -110,12 +110,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             )
             .await?;
         }
-        Exports::Delete { export: id } => {
-            let request = v1::DeleteExportRequest { id: id.clone() };
-            client.delete_export(asking(request)).await.map_err(explain)?;
-            let words = format_args!("{id} is deleted");
-            output::done(servers.output, &json!({ "id": id, "deleted": true }), words)?;
-        }
+        Exports::Delete { export } => delete(&servers, export).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -123,6 +118,13 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
 async fn disable(servers: &Servers, id: String, disabled: bool) -> anyhow::Result<()> {
     let export = v1::Export { id, disabled, ..v1::Export::default() };
     update(servers, export, vec!["disabled".to_owned()]).await
+}
+
+async fn delete(servers: &Servers, id: String) -> anyhow::Result<()> {
+    let request = v1::DeleteExportRequest { id: id.clone() };
+    servers.exports().delete_export(asking(request)).await.map_err(explain)?;
+    let words = format_args!("{id} is deleted");
+    output::done(servers.output, &json!({ "id": id, "deleted": true }), words)
 }
 
 async fn duplicate(servers: &Servers, id: String, display_name: String) -> anyhow::Result<()> {

@@ -1,5 +1,4 @@
 //! Guards and freshness, as they are typed.
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, not Markdown")]
 
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ pub(super) struct GuardArgs {
 
 /// Guards in percent. 0: not judged.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "they are the names of the flags")]
 pub(super) struct ShareArgs {
     /// Send nothing if there are more profiles than in the last good run, by more than so many percent. 0: not judged [default: 50]
     #[arg(long, value_name = "PERCENT")]
@@ -146,6 +146,6 @@ mod tests {
         for text in ["26h", "90m", "45s", "3601s"] {
             assert_eq!(typed(contract(duration(text).unwrap())), text);
         }
-        assert_eq!(typed(contract(Duration::from_secs(7200))), "2h");
+        assert_eq!(typed(contract(Duration::from_hours(2))), "2h");
     }
 }

@@ -85,10 +85,10 @@ impl World {
         let PermitReply::Granted(permit) = permit else { panic!("{permit:?}") };
         self.cp.answer(permit, &accepted(&job, profiles, 0)).await.unwrap();
         self.clock.advance(10 * Duration::from_secs(1));
-        let confirmer = self.claim(JobKind::Confirm).await.claim;
+        let claim = self.claim(JobKind::Confirm).await.claim;
         let confirmed = confirmation(run_id(run), batch, &job, 0, 0);
-        self.cp.confirm(confirmer, &confirmed).await.unwrap();
-        self.cp.finish(confirmer, Verdict::Passed { progress: true }).await.unwrap();
+        self.cp.confirm(claim, &confirmed).await.unwrap();
+        self.cp.finish(claim, Verdict::Passed { progress: true }).await.unwrap();
         let run = self.seen(run).await;
         assert!(matches!(run.state(), RunState::Succeeded | RunState::CompletedWithRejects));
         run

@@ -146,11 +146,9 @@ mod tests {
         assert_ne!(one, two);
         assert_eq!(one.partial_cmp(&two), Some(std::cmp::Ordering::Less));
         // Equal hashes would make every map of ids a list.
-        let hasher = std::hash::RandomState::new();
+        let state = std::hash::RandomState::new();
         let hashes: HashSet<u64> = (0..100)
-            .map(|n| {
-                std::hash::BuildHasher::hash_one(&hasher, RunId::from_uuid(Uuid::from_u128(n)))
-            })
+            .map(|n| std::hash::BuildHasher::hash_one(&state, RunId::from_uuid(Uuid::from_u128(n))))
             .collect();
         assert_eq!(hashes.len(), 100);
     }

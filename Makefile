@@ -80,7 +80,7 @@ fmt: ## Format everything
 
 # Seeds of each fault, and profiles that the soak delivers. `make chaos SEED=9` goes on where another has ended.
 SEED := 1
-SEEDS := 4
+SEEDS := 3
 SOAK := 5000000
 
 chaos: services ## Every fault that one machine can make, and what became of every row (an hour)

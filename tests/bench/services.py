@@ -175,6 +175,8 @@ class Services:
         return self.ask(
             "exports", "create", "--display-name", key, "--connection", connection["id"],
             "--list", "LIST01", "--segment", sample.name,
+            # What is measured is how fast it goes while it is still read.
+            "--max-growth", "0", "--max-shrinkage", "0", "--max-rejects", "0",
         )["id"]
 
     def start(self, export: str) -> str:

@@ -6,15 +6,20 @@ mod connections;
 mod export_actions;
 mod export_form;
 mod exports;
+mod guard_form;
 mod jobs;
+mod keys;
+mod list_picker;
 mod overview;
 mod problems;
 mod rejects;
+mod run_parts;
 mod runs;
 mod schedule;
 mod schedule_form;
 mod sign_in;
 mod tokens;
+mod verified;
 
 use std::sync::Arc;
 
@@ -36,6 +41,7 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/sign-out", post(sign_in::sign_out))
         .route("/connections", get(connections::list))
         .route("/connections/new", get(connection_form::new).post(connection_form::create))
+        .route("/connections/keys", get(keys::ask).post(keys::rotate))
         .route("/connections/{id}", get(connections::show))
         .route("/connections/{id}/edit", get(connection_form::edit).post(connection_form::update))
         .route("/connections/{id}/verify", post(connections::verify))

@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use segue_proto::v1::{
     self, audit_service_client::AuditServiceClient,
     connection_service_client::ConnectionServiceClient, export_service_client::ExportServiceClient,
-    job_service_client::JobServiceClient, run_service_client::RunServiceClient,
-    schedule_service_client::ScheduleServiceClient, status_service_client::StatusServiceClient,
-    token_service_client::TokenServiceClient,
+    job_service_client::JobServiceClient, list_service_client::ListServiceClient,
+    run_service_client::RunServiceClient, schedule_service_client::ScheduleServiceClient,
+    status_service_client::StatusServiceClient, token_service_client::TokenServiceClient,
 };
 use segue_service::grpc::{Client, Token};
 use tonic::Status;
@@ -49,6 +49,10 @@ impl Services {
 
     pub(crate) fn exports(&self) -> ExportServiceClient<Client> {
         ExportServiceClient::new(self.control_plane.clone())
+    }
+
+    pub(crate) fn lists(&self) -> ListServiceClient<Client> {
+        ListServiceClient::new(self.control_plane.clone())
     }
 
     pub(crate) fn runs(&self) -> RunServiceClient<Client> {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::{ControlPlane, Error, Refusal, Start};
+use crate::{ControlPlane, Error, Refusal, Start, StartOptions};
 
 /// What became of a command. Whichever it is, it is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,7 @@ impl ControlPlane {
                     cause: Cause::Command,
                     by: Principal::segue(Part::Queue),
                     trace: (self.settings.current_trace)().or_else(|| trace.map(str::to_owned)),
+                    options: StartOptions::default(),
                 };
                 (self.start_export(&start).await.map(|view| Obeyed::Started(view.run)), None)
             }

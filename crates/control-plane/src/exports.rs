@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use segue_access::{Principal, Role, Subject};
 use segue_klaviyo::ListId;
-use segue_model::{ConnectionId, ExportId, Id, Micros, Who};
+use segue_model::{ConnectionId, ExportId, Freshness, Id, Micros, Who};
 use segue_profile::{Country, MapOptions, MapRule, Properties as Selected};
 use segue_schedule::ExportSchedule;
 use segue_store::{
@@ -20,8 +20,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    ControlPlane, Error, Refusal, Thing, Violation,
+    ControlPlane, Error, Guards, Refusal, Thing, Violation,
     audit::{Action, changes, note},
+    guards::check_freshness,
     refusal::Obstacle,
     rights::{may_manage, may_use, owner},
     schedules::lock_system,
@@ -42,6 +43,9 @@ pub struct ExportFields {
     /// schedules are remembered by.
     #[serde(skip_serializing_if = "is_of_system")]
     pub schedule: ExportSchedule,
+    /// How old its source may be when it runs by its schedule. Left out for the same reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Freshness>,
     /// It does not run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
@@ -67,15 +71,6 @@ pub enum Properties {
     All,
     None,
     Only(Vec<String>),
-}
-
-/// What a run of an export refuses to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Guards {
-    pub allow_live_flows: bool,
-    pub allow_empty: bool,
-    /// `None`: no limit.
-    pub max_profiles: Option<u64>,
 }
 
 /// An export as it is kept.
@@ -307,17 +302,15 @@ impl SavedExport {
         let damaged = |err: serde_json::Error| StoreError::Inconsistent {
             what: format!("export {}: {err}", row.id),
         };
+        let guards = Guards::of_row(&row);
         let fields = ExportFields {
             display_name: row.display_name,
             connection: row.connection,
             list_id: row.list_id,
             segments: serde_json::from_str(&row.segments).map_err(damaged)?,
             mapping: serde_json::from_str(&row.mapping).map_err(damaged)?,
-            guards: Guards {
-                allow_live_flows: row.allow_live_flows,
-                allow_empty: row.allow_empty,
-                max_profiles: row.max_profiles,
-            },
+            guards,
+            freshness: row.freshness,
             schedule: serde_json::from_str(&row.schedule).map_err(damaged)?,
             disabled: row.disabled,
         };
@@ -337,6 +330,10 @@ impl SavedExport {
             allow_live_flows: fields.guards.allow_live_flows,
             allow_empty: fields.guards.allow_empty,
             max_profiles: fields.guards.max_profiles,
+            max_growth: fields.guards.max_growth,
+            max_shrinkage: fields.guards.max_shrinkage,
+            max_rejects: fields.guards.max_rejects,
+            freshness: fields.freshness,
             schedule: text(&fields.schedule)?,
             owner: self.owner.clone(),
             disabled: fields.disabled,
@@ -384,9 +381,9 @@ impl ExportFields {
                 note(&format!("segments[{i}]"), words);
             }
         }
-        // What is kept is a number of 63 bits.
-        if self.guards.max_profiles.is_some_and(|most| i64::try_from(most).is_err()) {
-            note("guards.max_profiles", "is too large; 0 means no limit".to_owned());
+        self.guards.check(&mut note);
+        if let Some(freshness) = &self.freshness {
+            check_freshness(freshness, &mut note);
         }
         if let Err(more) = self.mapping.options() {
             violations.extend(more);

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod exports;
 pub mod grpc;
+mod guards;
 mod keys;
 mod leader;
 mod lists;
@@ -51,20 +52,21 @@ pub use commands::Obeyed;
 pub use connection_changes::{ConnectionChange, Rotated};
 pub use connections::NewConnection;
 pub use error::Error;
-pub use exports::{ExportFields, Guards, Mapping, Properties, SavedExport};
+pub use exports::{ExportFields, Mapping, Properties, SavedExport};
+pub use guards::Guards;
 pub use keys::KeyRing;
 pub use lists::{ListWithFlows, ListsFound, ListsWanted};
 pub use refusal::{Obstacle, Refusal, Thing, Violation};
 pub use rights::Sharing;
 pub use runs::{NewRun, Origin, Resumed};
 pub use seal::{SealError, Sealer};
-pub use segue_model::work;
+pub use segue_model::{Freshness, work};
 pub use segue_schedule::{ExportSchedule, Schedule};
 pub use segue_store::write::{
     connections::{Connection, Consent},
     new_lists::NewList,
 };
-pub use starts::Start;
+pub use starts::{Start, StartOptions};
 pub use tokens::{KeptToken, WantedToken, token_record};
 pub use verify::{LimitLeft, LimitSource, Revision, Scope, ScopeCheck, ScopeState, Verified};
 

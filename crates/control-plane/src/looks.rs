@@ -195,6 +195,7 @@ impl ControlPlane {
             | Verdict::AllRefused(_)
             | Verdict::Split { .. }
             | Verdict::Passed { .. }
+            | Verdict::Stale { .. }
             | Verdict::GiveUp(_)
             | Verdict::FailRun { .. } => return self.release_failed(tx, held, now).await,
         };

@@ -19,7 +19,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    ControlPlane, Error, Refusal, SavedExport, Start, Thing,
+    ControlPlane, Error, Refusal, SavedExport, Start, StartOptions, Thing,
     audit::{Action, changes, note},
     exports::{RUN_UNDER_WAY, Told, text},
     leader::words,
@@ -186,6 +186,7 @@ impl ControlPlane {
             cause: Cause::Schedule,
             by: Principal::segue(Part::Schedule),
             trace: None,
+            options: StartOptions::default(),
         };
         match self.start_for(&start, Some(turn)).await {
             Ok(_) | Err(Error::NotDue) => Ok(()),

@@ -1,5 +1,5 @@
 use segue_access::Principal;
-use segue_model::{Cause, ExportId, Id, Micros, RunId, RunView};
+use segue_model::{Cause, ExportId, Guards, Id, Micros, RunId, RunView};
 use segue_store::{
     Tx, read,
     write::{
@@ -33,6 +33,16 @@ pub struct Start {
     pub by: Principal,
     /// The trace of what asks: a `traceparent`.
     pub trace: Option<String>,
+    pub options: StartOptions,
+}
+
+/// What is out of the ordinary about one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StartOptions {
+    /// Growth, shrinkage, share of rejects and number of profiles are not judged.
+    pub override_guards: bool,
+    /// A trial: only so many rows are read and sent.
+    pub trial_rows: Option<u64>,
 }
 
 /// For which time of its schedule a run starts.
@@ -69,6 +79,7 @@ impl ControlPlane {
                     cause: Cause::OnDemand,
                     by: by.clone(),
                     trace: trace.map(str::to_owned),
+                    options: StartOptions::default(),
                 };
                 match self.start_export(&start).await {
                     Ok(run) => started.push((export.id, Ok(run))),
@@ -92,9 +103,9 @@ impl ControlPlane {
     }
 
     async fn try_start(&self, start: &Start, turn: Option<Turn>) -> Result<RunId, Error> {
-        let Start { export, request_id, cause, by, trace } = start;
+        let Start { export, request_id, cause, by, trace, options } = start;
         let mut tx = self.store.begin().await?;
-        let content = format!("start {export}");
+        let content = content(*export, *options);
         if let Some(made) = requests::find(&mut tx, RequestKind::Run, request_id).await? {
             return run_of(request_id, made, &content);
         }
@@ -120,16 +131,19 @@ impl ControlPlane {
             export.timing = Timing { next: export.timing.next, ..Timing::default() };
             exports::update(&mut tx, &export.to_row()?).await?;
         }
-        let guards = export.fields.guards;
+        let StartOptions { override_guards, trial_rows } = *options;
+        let guards = export.fields.guards.of_run(override_guards, trial_rows.is_some());
         let new = NewRun {
-            hold: guards.max_profiles.is_some(),
-            max_profiles: guards.max_profiles,
-            allow_empty: guards.allow_empty,
+            hold: guards.hold(),
+            guards,
+            guards_overridden: override_guards,
+            trial_rows,
+            freshness: export.fields.freshness.filter(|_| turn.is_some()),
             ..self.new_run(
                 run,
                 account_id,
                 export.fields.list_id.clone(),
-                wanted_plan(&export)?,
+                wanted_plan(&export, trial_rows)?,
                 Origin {
                     cause: *cause,
                     export: Some(export.id),
@@ -144,8 +158,7 @@ impl ControlPlane {
             )
         };
         self.write_run(&mut tx, &new).await?;
-        let detail =
-            json!({ "export": export.id, "trigger": cause.name(), "request_id": request_id });
+        let detail = started(export.id, *cause, request_id, *options);
         note(&mut tx, by, Action::RunStart, run, &detail).await?;
         kill_points::at("control_plane.start");
         tx.commit().await?;
@@ -218,7 +231,10 @@ impl ControlPlane {
             missed: 0,
         };
         let plan = retry_plan(of, &ended, &left)?;
-        let new = self.new_run(run, account_id, ended.list_id, plan, origin);
+        let new = NewRun {
+            segments: ended.segments,
+            ..self.new_run(run, account_id, ended.list_id, plan, origin)
+        };
         self.write_run(&mut tx, &new).await?;
         let detail = json!({ "export": export.id, "trigger": Cause::Retry.name(), "retry_of": of, "request_id": request_id });
         note(&mut tx, by, Action::RunStart, run, &detail).await?;
@@ -239,7 +255,10 @@ impl ControlPlane {
         if !run.read_done {
             return refuse(
                 "NOT_READ",
-                format!("{of} has not read its segment to the end: start a new run of the export"),
+                format!(
+                    "{of} has not read its segment to the end, or a guard stopped it: start a new run of the \
+                     export"
+                ),
             );
         }
         let left = retries::left(tx, of).await?;
@@ -313,8 +332,11 @@ impl ControlPlane {
             list_id,
             plan,
             hold: false,
-            max_profiles: None,
-            allow_empty: false,
+            guards: Guards::default(),
+            guards_overridden: false,
+            trial_rows: None,
+            freshness: None,
+            segments: None,
             confirm_timeout: self.settings.confirm_timeout,
             deadline: self.settings.deadline,
             splits: self.settings.splits,
@@ -369,15 +391,40 @@ fn run_of(request_id: &str, made: Made, content: &str) -> Result<RunId, Error> {
 }
 
 /// What the first reading makes a plan of. The worker knows it as `WantedPlan`.
-fn wanted_plan(export: &SavedExport) -> Result<String, Error> {
+fn wanted_plan(export: &SavedExport, trial_rows: Option<u64>) -> Result<String, Error> {
     let fields = &export.fields;
     let options = fields.mapping.options().map_err(Refusal::Invalid)?;
-    text(&json!({
+    let mut plan = json!({
         "kind": "wanted",
         "sources": fields.segments,
         "options": options,
         "allow_live_flows": fields.guards.allow_live_flows,
-    }))
+    });
+    if let Some(rows) = trial_rows {
+        plan["limit"] = rows.into();
+    }
+    text(&plan)
+}
+
+/// By what a request is known again. A plain one is remembered as ever.
+fn content(export: ExportId, options: StartOptions) -> String {
+    let StartOptions { override_guards, trial_rows } = options;
+    let trial = trial_rows.map(|rows| format!(", a trial of {rows} rows")).unwrap_or_default();
+    let whatever = if override_guards { ", whatever its guards say" } else { "" };
+    format!("start {export}{trial}{whatever}")
+}
+
+/// As the audit record tells of it.
+fn started(export: ExportId, cause: Cause, request_id: &str, options: StartOptions) -> Value {
+    let StartOptions { override_guards, trial_rows } = options;
+    let mut detail = json!({ "export": export, "trigger": cause.name(), "request_id": request_id });
+    if override_guards {
+        detail["override_guards"] = true.into();
+    }
+    if let Some(rows) = trial_rows {
+        detail["trial_rows"] = rows.into();
+    }
+    detail
 }
 
 /// The worker knows it as `RetryPlan`.

@@ -2,12 +2,13 @@
 
 use segue_model::{
     BatchNo, ClaimId, FailReason, Micros, RunId, UndeliveredReason, backoff,
+    guards::Tripped,
     work::{Child, Rejects, Verdict},
 };
 use segue_store::{
     Tx,
     write::{
-        batches::{self, BatchState},
+        batches::{self, BatchState, Phase},
         connections::{self, Problem},
         jobs::{self, Failures, Held},
         lanes, runs,
@@ -16,7 +17,7 @@ use segue_store::{
 use uuid::Uuid;
 
 use crate::{
-    ControlPlane, Error,
+    ControlPlane, Error, guards,
     runs::want_upload,
     verify::{ACCOUNT_CHANGED, KEY_REFUSED, SCOPE_MISSING, WRITE_FORBIDDEN},
 };
@@ -87,6 +88,9 @@ impl ControlPlane {
                     _ => self.release_failed(tx, held, now).await?,
                 }
             }
+            (Verdict::Stale { segments }, None) => {
+                guards::wait_for_source(tx, run, held.job, segments).await?;
+            }
             (Verdict::FailRun { reason, detail }, batch) => {
                 runs::fail(tx, id, *reason, detail).await?;
                 blame_key(tx, run, *reason, detail, batch.is_some()).await?;
@@ -98,7 +102,7 @@ impl ControlPlane {
             }
             (Verdict::AllRefused(refused), Some(no)) => {
                 jobs::done(tx, held.job).await?;
-                self.refuse_all(tx, id, no, refused).await?;
+                self.refuse_all(tx, run, no, refused).await?;
             }
             (Verdict::Split { children, refused }, Some(no)) => {
                 jobs::done(tx, held.job).await?;
@@ -113,6 +117,7 @@ impl ControlPlane {
                 | Verdict::AllRefused(_)
                 | Verdict::Split { .. }
                 | Verdict::Passed { .. }
+                | Verdict::Stale { .. }
                 | Verdict::GiveUp(_)
                 | Verdict::Looked(_),
                 _,
@@ -166,6 +171,7 @@ impl ControlPlane {
             | Verdict::ReadDone { .. }
             | Verdict::AllRefused(_)
             | Verdict::Split { .. }
+            | Verdict::Stale { .. }
             | Verdict::GiveUp(_)
             | Verdict::Looked(_) => self.release_failed(tx, held, now).await?,
         }
@@ -199,16 +205,18 @@ impl ControlPlane {
     async fn refuse_all(
         &self,
         tx: &mut Tx,
-        run: RunId,
+        locked: &runs::Run,
         no: BatchNo,
         refused: &Rejects,
     ) -> Result<(), Error> {
+        let run = locked.run;
         let batch = batches::get(tx, run, no).await?;
         if batch.is_some_and(|batch| batch.profiles != refused.total()) {
             let detail = format!("not every row of batch {no} was refused: this is a bug in segue");
             return Ok(runs::fail(tx, run, FailReason::StagingFailed, &detail).await?);
         }
         if batches::refuse_all(tx, run, no, refused).await? {
+            guards::note_rejects(tx, locked, no, Phase::Upload, refused).await?;
             self.note_batches(tx, run, BatchState::Confirmed, &[no]).await?;
         }
         Ok(())
@@ -238,6 +246,7 @@ impl ControlPlane {
             return Ok(runs::fail(tx, run.run, FailReason::RequestRefused, detail).await?);
         }
         if let Some(halves) = batches::split(tx, run.run, no, children, refused).await? {
+            guards::note_rejects(tx, run, no, Phase::Upload, refused).await?;
             self.note_batches(tx, run.run, BatchState::Split, &[no]).await?;
             self.make_ready(tx, run, &halves).await?;
         }
@@ -257,9 +266,8 @@ impl ControlPlane {
             let detail = "the second reading has fewer batches";
             return Ok(runs::fail(tx, run.run, FailReason::ReadNotRepeatable, detail).await?);
         }
-        if !run.allow_empty && batches::rows_read(tx, run.run).await? == 0 {
-            runs::fail(tx, run.run, FailReason::SegmentEmpty, "no rows at all").await?;
-            return Ok(());
+        if let Some(Tripped { reason, detail }) = guards::tripped(tx, run).await? {
+            return Ok(runs::fail(tx, run.run, reason, &detail).await?);
         }
         runs::read_done(tx, run.run, summary).await?;
         let released = batches::release_held(tx, run.run).await?;

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use segue_model::{
-    BatchNo, ClaimId, FailReason, Id, JobId, Micros, RunState,
+    BatchNo, ClaimId, FailReason, Id, JobId, Micros, RowCounts, RunState, SegmentSource,
+    guards::Tripped,
     work::{
         Acceptance, Claimed, ConfirmWork, Confirmation, JobKind, Next, ReadWork, Slots,
         StagedBatch, UploadWork, Work,
@@ -10,7 +11,7 @@ use segue_model::{
 use segue_store::{
     Tx,
     write::{
-        batches::{self, BatchState},
+        batches::{self, BatchState, Phase},
         dead,
         jobs::{self, Held},
         lanes, runs, workers,
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    ControlPlane, Error,
+    ControlPlane, Error, guards,
     runs::{want_confirming, want_upload},
 };
 
@@ -80,12 +81,14 @@ impl ControlPlane {
                 self.signals.events.notify_one();
             }
             let known = batches::known(tx, id).await?;
+            let source_not_before = guards::source_not_before(&run, tx.now());
             return Ok(Some(Work::Read(ReadWork {
                 run: id,
                 list_id: run.list_id,
                 plan: run.plan,
                 credentials: self.credentials(tx, &run.account_id, run.connection).await?,
                 known,
+                source_not_before,
             })));
         };
         let batch = batches::get(tx, id, no).await?;
@@ -135,18 +138,33 @@ impl ControlPlane {
         Ok((ended, new))
     }
 
-    /// Freezes the plan of a run. Of two plans the first stays.
-    pub async fn plan(&self, claim: ClaimId, plan: &str) -> Result<Next, Error> {
-        self.store.retry("plan", || self.try_plan(claim, plan)).await
+    /// Freezes the plan of a run. Of two plans the first stays. `segments`: what was found of each; none if the
+    /// worker is of a version that does not say it.
+    pub async fn plan(
+        &self,
+        claim: ClaimId,
+        plan: &str,
+        segments: &[SegmentSource],
+    ) -> Result<Next, Error> {
+        self.store.retry("plan", || self.try_plan(claim, plan, segments)).await
     }
 
-    async fn try_plan(&self, claim: ClaimId, plan: &str) -> Result<Next, Error> {
+    async fn try_plan(
+        &self,
+        claim: ClaimId,
+        plan: &str,
+        segments: &[SegmentSource],
+    ) -> Result<Next, Error> {
         let mut tx = self.store.begin().await?;
         let Some(run) = reader_of(&mut tx, claim).await? else {
             return Ok(Next::Stop);
         };
         if !runs::freeze(&mut tx, run.run, plan).await? {
             return Ok(Next::Stop);
+        }
+        // What was found first counts, should the answer be lost.
+        if !run.frozen {
+            guards::note_source(&mut tx, &run, plan, segments).await?;
         }
         kill_points::at("control_plane.plan");
         tx.commit().await?;
@@ -238,10 +256,17 @@ impl ControlPlane {
             (_, false) => BatchState::Ready,
         };
         if batches::stage(tx, run.run, staged, state).await? {
+            let all = RowCounts {
+                rows: staged.rows,
+                duplicates: staged.duplicates,
+                rejected: staged.rejects.total(),
+            };
+            let (no, objects) = (staged.batch, &staged.objects);
+            guards::note_rows(tx, run, no, Phase::Mapping, objects, all).await?;
             let profiles = runs::add_profiles(tx, run.run, staged.profiles).await?;
-            if let Some(most) = run.max_profiles.filter(|most| profiles > *most) {
-                let detail = format!("more than {most}; nothing was sent");
-                runs::fail(tx, run.run, FailReason::TooManyProfiles, &detail).await?;
+            // The other guards need the end of the segment.
+            if let Err(Tripped { reason, detail }) = run.guards.check_profiles(profiles) {
+                runs::fail(tx, run.run, reason, &detail).await?;
                 return Ok(Next::Stop);
             }
             if state == BatchState::Ready {
@@ -285,6 +310,7 @@ impl ControlPlane {
         }
         let first = batches::accept(tx, run.run, batch, acceptance, now).await?;
         if first {
+            guards::note_rejects(tx, run, batch, Phase::Upload, &acceptance.refused).await?;
             runs::note_acceptance(tx, run.run, now).await?;
             self.note_batches(tx, run.run, BatchState::Accepted, &[batch]).await?;
         }
@@ -326,8 +352,11 @@ impl ControlPlane {
             tracing::error!(claim.id = %claim, "confirmation from a claim on something else");
             return Ok(None);
         }
+        let locked = run;
         let (run, batch) = (confirmed.run, confirmed.batch);
         if batches::confirm(&mut tx, confirmed).await? {
+            let rejects = &confirmed.rejects;
+            guards::note_rejects(&mut tx, &locked, batch, Phase::Confirm, rejects).await?;
             self.note_batches(&mut tx, run, BatchState::Confirmed, &[batch]).await?;
         } else {
             tracing::warn!(run.id = %run, batch = batch.0, "confirmation that changes nothing");

@@ -154,8 +154,11 @@ async fn keys_are_in_no_log_no_error_no_answer_and_not_in_the_database() {
     said.push(format!("{:?}", connections.create_connection(create("pk_not_it", "once")).await));
     let mut exports = ExportServiceClient::new(channel.clone());
     let saved = exports.create_export(export(&made.id)).await.unwrap().into_inner();
-    let start =
-        v1::StartRunRequest { export_id: saved.export.unwrap().id, request_id: "r".to_owned() };
+    let start = v1::StartRunRequest {
+        export_id: saved.export.unwrap().id,
+        request_id: "r".to_owned(),
+        ..Default::default()
+    };
     RunServiceClient::new(channel).start_run(start).await.unwrap();
     said.push(claim(&cp).await);
     clock.advance(Duration::from_secs(5));

@@ -281,6 +281,21 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 
+    /// Fewer questions let more go out after a lease is lost, more of them cost a batch its pace.
+    #[test]
+    fn guard_of_a_full_batch_is_asked_before_each_64_kib_of_it() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let mut sender = Sender::new(4_500_000, move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        });
+        while !sender.body.is_end_stream() {
+            drop(sender.piece());
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 4_500_000_usize.div_ceil(65_536));
+    }
+
     #[test]
     fn body_is_whole_with_its_last_piece_and_not_before() {
         let mut sender = Sender::new(PIECE_BYTES + 1, Unguarded);

@@ -371,6 +371,20 @@ mod tests {
     }
 
     #[test]
+    fn status_is_told_by_the_word_that_klaviyo_documents_and_no_other() {
+        for (word, status) in [
+            ("queued", JobStatus::Queued),
+            ("processing", JobStatus::Processing),
+            ("complete", JobStatus::Complete),
+            ("cancelled", JobStatus::Cancelled),
+            ("Queued", JobStatus::Unknown("Queued".to_owned())),
+            ("", JobStatus::Unknown(String::new())),
+        ] {
+            assert_eq!(JobStatus::from(word.to_owned()), status, "{word}");
+        }
+    }
+
+    #[test]
     fn only_complete_and_cancelled_are_final() {
         let is_final = |word: &str| JobStatus::from(word.to_owned()).is_final();
         assert!(is_final("complete") && is_final("cancelled"));

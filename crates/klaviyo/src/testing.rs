@@ -71,3 +71,18 @@ impl Heard<'_> {
         self.page(base)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Heard;
+
+    #[test]
+    fn answer_is_made_of_what_was_heard() {
+        let heard = |body| Heard { status: 200, retry_after: None, body };
+        let accounts = heard(br#"{"data":[{"id":"A1"},{"id":"B2"}]}"#).accounts().unwrap();
+        assert_eq!(accounts.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["A1", "B2"]);
+        assert_eq!(heard(b"{").accounts().unwrap_err().code(), "protocol");
+        let throttled = Heard { status: 429, retry_after: Some(b"7"), body: b"" };
+        assert_eq!(throttled.accounts().unwrap_err().code(), "throttled");
+    }
+}

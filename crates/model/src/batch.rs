@@ -41,3 +41,16 @@ impl FromStr for ContentHash {
         u128::from_str_radix(text, 16).map(Self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BatchNo, ContentHash};
+
+    #[test]
+    fn numbers_and_hashes_have_one_text_each() {
+        assert_eq!(BatchNo(12).to_string(), "12");
+        let hash = ContentHash(0xa0b);
+        assert_eq!(hash.to_string(), "00000000000000000000000000000a0b");
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+    }
+}

@@ -52,6 +52,21 @@ mod tests {
     use super::Counts;
 
     #[test]
+    fn every_fate_counts_once() {
+        let counts = Counts {
+            rows_read: 111_111,
+            delivered: 1,
+            rejected: 10,
+            duplicates: 100,
+            unchanged: 1_000,
+            suppressed: 10_000,
+            undelivered: 100_000,
+            warnings: 1_000_000,
+        };
+        assert_eq!(counts.check(), Ok(()));
+    }
+
+    #[test]
     fn a_row_that_is_nowhere_breaks_the_sum() {
         let mut counts =
             Counts { rows_read: 5, delivered: 2, rejected: 1, duplicates: 1, ..Counts::default() };

@@ -31,3 +31,17 @@ impl FromStr for DeathCause {
         known.copied().ok_or("no cause of death")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::DeathCause;
+
+    #[test]
+    fn every_cause_reads_back_as_itself() {
+        for cause in DeathCause::ALL {
+            assert_eq!(cause.name().parse(), Ok(*cause));
+        }
+        assert_eq!(DeathCause::Unreadable.name(), "unreadable");
+        assert!("old age".parse::<DeathCause>().is_err());
+    }
+}

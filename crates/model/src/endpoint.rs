@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn every_endpoint_reads_back_as_itself() {
         for endpoint in Endpoint::ALL {
-            assert_eq!(endpoint.name().parse::<Endpoint>().unwrap(), *endpoint);
+            assert_eq!(endpoint.to_string().parse::<Endpoint>().unwrap(), *endpoint);
         }
     }
 }

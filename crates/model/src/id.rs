@@ -130,6 +130,8 @@ impl<'de, K: Kind> serde::Deserialize<'de> for Id<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::{JobId, RunId};
     use uuid::Uuid;
 
@@ -137,6 +139,20 @@ mod tests {
     fn text_form_reads_back() {
         let id = RunId::from_uuid(Uuid::from_u128(7));
         assert_eq!(id.to_string().parse::<RunId>(), Ok(id));
+        assert_eq!(format!("{id:?}"), id.to_string());
+    }
+
+    #[test]
+    fn ids_are_told_apart_and_ordered_by_their_uuids() {
+        let [one, two] = [1, 2].map(|n| RunId::from_uuid(Uuid::from_u128(n)));
+        assert_ne!(one, two);
+        assert_eq!(one.partial_cmp(&two), Some(std::cmp::Ordering::Less));
+        // Equal hashes would make every map of ids a list.
+        let state = std::hash::RandomState::new();
+        let hashes: HashSet<u64> = (0..100)
+            .map(|n| std::hash::BuildHasher::hash_one(&state, RunId::from_uuid(Uuid::from_u128(n))))
+            .collect();
+        assert_eq!(hashes.len(), 100);
     }
 
     #[test]

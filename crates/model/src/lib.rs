@@ -8,6 +8,7 @@ mod cell;
 mod counts;
 mod dead;
 mod endpoint;
+pub mod guards;
 mod id;
 mod lane;
 pub mod look;
@@ -15,6 +16,7 @@ mod outcome;
 mod pii;
 mod reason;
 mod run;
+pub mod source;
 mod time;
 pub mod turns;
 pub mod work;
@@ -24,6 +26,7 @@ pub use cell::{Cell, Cells, Position};
 pub use counts::{Counts, CountsError};
 pub use dead::DeathCause;
 pub use endpoint::{Endpoint, Limits};
+pub use guards::Guards;
 pub use id::{
     ClaimId, ConnectionId, DeadJobId, ExportId, Id, InvalidId, JobId, Kind, LookId, PermitId, RunId,
 };
@@ -33,5 +36,6 @@ pub use pii::Pii;
 pub use reason::{
     FailReason, Field, RefusalReason, RejectReason, UndeliveredReason, UnknownReason, WarningReason,
 };
-pub use run::{Cause, Failure, RunView, Tally, UnknownCause, Who};
+pub use run::{Cause, Failure, RunView, SegmentTally, Tally, UnknownCause, Who};
+pub use source::{Freshness, RowCounts, SegmentSource};
 pub use time::Micros;

@@ -152,6 +152,21 @@ mod tests {
     }
 
     #[test]
+    fn a_run_goes_on_while_there_is_something_to_read_or_to_send() {
+        assert_eq!(outcome(&RunFacts { read_done: false, ..done() }), None);
+        assert_eq!(outcome(&RunFacts { unsent: 1, ..done() }), None);
+    }
+
+    #[test]
+    fn every_state_reads_back_as_itself() {
+        for state in RunState::ALL {
+            assert_eq!(state.to_string().parse::<RunState>().unwrap(), *state);
+        }
+        assert_eq!(RunState::CompletedWithRejects.name(), "completed_with_rejects");
+        assert!("done".parse::<RunState>().is_err());
+    }
+
+    #[test]
     fn a_cancelled_run_ends_once_the_last_answer_is_in() {
         let facts = RunFacts { stop: Some(Stop::Cancel), unsent: 4, in_flight: 1, ..done() };
         assert_eq!(outcome(&facts), None);

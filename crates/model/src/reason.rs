@@ -146,6 +146,14 @@ codes! {
         SegmentEmpty = "segment_empty", "Check the source, or allow it with --allow-empty.";
         /// The segment has more profiles than the run allows.
         TooManyProfiles = "too_many_profiles", "Check the source, or raise --max-profiles.";
+        /// The segment has far more profiles than in the last good run.
+        GrewTooMuch = "grew_too_much", "Check the source and the segments; if it is meant, start one run with --override-guards, or raise --max-growth.";
+        /// The segment has far fewer profiles than in the last good run.
+        ShrankTooMuch = "shrank_too_much", "Check the source and the segments; if it is meant, start one run with --override-guards, or raise --max-shrinkage.";
+        /// Too large a share of the rows would be rejected.
+        TooManyRejects = "too_many_rejects", "See the rejected rows and correct the source or the mapping; if it is meant, start one run with --override-guards, or raise --max-rejects.";
+        /// The source of a scheduled run is older than its export allows.
+        SourceStale = "source_stale", "See why whoever writes the source has not; then start a run, or raise --max-source-age.";
         /// Staged batches cannot be kept.
         StagingFailed = "staging_failed", "Look for space and permissions on the disk of the data folder.";
         /// What was to be sent again is not kept any more.

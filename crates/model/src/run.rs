@@ -1,6 +1,8 @@
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
-use crate::{ConnectionId, Counts, ExportId, FailReason, Micros, RejectReason, RunId, RunState};
+use crate::{
+    ConnectionId, Counts, ExportId, FailReason, Micros, RejectReason, RowCounts, RunId, RunState,
+};
 
 /// What started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,6 +120,30 @@ pub struct RunView {
     pub due: Option<Micros>,
     /// How many times of its schedule it makes up for, besides that one.
     pub missed: u64,
+    /// Its guards did not hold, because whoever started it wanted so.
+    pub guards_overridden: bool,
+    /// A trial: only so many rows were to be read.
+    pub trial_rows: Option<u64>,
+    /// In the order of the export; none before the first reading, or if nobody has said which there are.
+    pub segments: Vec<SegmentTally>,
+    /// Rows of which nobody has said of which segment they are.
+    pub not_by_segment: RowCounts,
+    /// Since when its source was as it was: see [`crate::source::source_modified`].
+    pub source_modified: Option<Micros>,
+    /// How old its source was when it was first read, by the clock of the store.
+    pub source_age: Option<Duration>,
+    /// Its source is the same, file by file, as that of the last good run.
+    pub same_source: bool,
+}
+
+/// What became of the rows of one segment of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentTally {
+    /// The file or glob, as the export had it.
+    pub name: String,
+    pub counts: RowCounts,
+    /// `None`: not known yet, or not known by segment, because rows of the run are undelivered.
+    pub delivered: Option<u64>,
 }
 
 #[cfg(test)]
@@ -127,7 +153,7 @@ mod tests {
     #[test]
     fn every_cause_reads_back_as_itself() {
         for cause in Cause::ALL {
-            assert_eq!(cause.name().parse::<Cause>().unwrap(), *cause);
+            assert_eq!(cause.to_string().parse::<Cause>().unwrap(), *cause);
         }
         assert!("whim".parse::<Cause>().is_err());
     }

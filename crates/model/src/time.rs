@@ -52,7 +52,19 @@ impl Sub<Duration> for Micros {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::Micros;
+
+    #[test]
+    fn times_are_apart_by_what_was_added_or_taken_away() {
+        let (early, by) = (Micros(5_000_000), Duration::from_micros(2_000_001));
+        let late = early + by;
+        assert_eq!(late, Micros(7_000_001));
+        assert_eq!(late - by, early);
+        assert_eq!(late.since(early), by);
+        assert_eq!(early.since(late), Duration::ZERO);
+    }
 
     #[test]
     fn times_print_in_utc_with_milliseconds() {

@@ -115,6 +115,12 @@ mod tests {
     }
 
     #[test]
+    fn announced_jobs_count_as_in_hand_beside_those_that_are_claimed() {
+        let crowd = Crowd { announced: 4, ..uploads('a', 1, 4, 99) };
+        assert_eq!(turns(&[crowd], TEN, |_| 10), [4]);
+    }
+
+    #[test]
     fn two_accounts_get_half_of_the_slots_each() {
         let crowds = [uploads('a', 1, 0, 99), uploads('b', 2, 0, 99)];
         assert_eq!(turns(&crowds, TEN, |_| 10), [5, 5]);

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     BatchNo, ClaimId, ContentHash, FailReason, JobId, LookId, Micros, PermitId, Pii, RejectReason,
-    RunId, UndeliveredReason,
+    RowCounts, RunId, SegmentSource, UndeliveredReason,
 };
 
 /// What a job is about.
@@ -87,6 +87,8 @@ pub struct ReadWork {
     pub credentials: Credentials,
     /// Batches of an earlier reading of the same source.
     pub known: BTreeMap<BatchNo, KnownBatch>,
+    /// A source that is older is not worth a request: see [`Verdict::Stale`]. `None`: any is.
+    pub source_not_before: Option<Micros>,
 }
 
 /// A batch that was staged before.
@@ -158,6 +160,8 @@ pub struct Rejects {
     pub by_reason: BTreeMap<RejectReason, u64>,
     /// The object in `reports/` that holds one record for each of them; `None` if there are none.
     pub report: Option<String>,
+    /// How many rows of which object of the manifest they are; empty if nobody has counted.
+    pub by_object: BTreeMap<u32, u64>,
 }
 
 impl Rejects {
@@ -182,6 +186,8 @@ pub struct StagedBatch {
     pub warnings: u64,
     /// The object in `reports/` that names the warnings.
     pub warnings_report: Option<String>,
+    /// How its rows are spread over the objects of the manifest; empty if nobody has counted.
+    pub objects: BTreeMap<u32, RowCounts>,
 }
 
 /// What of a run is in the files of staging.
@@ -267,6 +273,8 @@ pub enum Verdict {
     Passed { progress: bool },
     /// Nothing will make this batch go.
     GiveUp(UndeliveredReason),
+    /// The source is older than [`ReadWork::source_not_before`]. Nothing was asked of Klaviyo.
+    Stale { segments: Vec<SegmentSource> },
     /// Nothing will make this run go. `detail`: words for the user without personal data.
     FailRun { reason: FailReason, detail: String },
     /// The question of a look has its answer.

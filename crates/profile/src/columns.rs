@@ -384,6 +384,36 @@ mod tests {
     }
 
     #[test]
+    fn an_accent_is_left_out_however_it_is_written() {
+        for (base, accents, composed) in [
+            ("a", "\u{300}\u{301}\u{302}\u{308}", "àáâä"),
+            ("c", "\u{327}", "ç"),
+            ("e", "\u{300}\u{301}\u{302}\u{308}", "èéêë"),
+            ("i", "\u{300}\u{301}\u{302}\u{308}", "ìíîï"),
+            ("n", "\u{303}", "ñ"),
+            ("o", "\u{300}\u{301}\u{302}\u{308}", "òóôö"),
+            ("u", "\u{300}\u{301}\u{302}\u{308}", "ùúûü"),
+            ("е", "\u{308}", "ё"),
+            ("и", "\u{306}", "й"),
+        ] {
+            for (accent, letter) in accents.chars().zip(composed.chars()) {
+                assert_eq!(fold(&letter.to_string()), base);
+                assert_eq!(fold(&format!("{base}{accent}")), base, "{letter} in two characters");
+                assert_eq!(fold(&letter.to_uppercase().to_string()), base, "{letter}");
+            }
+        }
+        for (name, attribute) in [
+            ("Langengrad", Attribute::Longitude),
+            ("Compania", Attribute::Organization),
+            ("Direccion", Attribute::Address1),
+            ("Numero de telefono", Attribute::PhoneNumber),
+            ("Населенный пункт", Attribute::City),
+        ] {
+            assert_eq!(attribute_of(name), Some(attribute), "{name}");
+        }
+    }
+
+    #[test]
     fn no_name_means_two_attributes() {
         let mut seen = HashMap::new();
         for (attribute, _, names) in TABLE {

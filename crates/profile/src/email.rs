@@ -177,7 +177,6 @@ enum Labels {
 }
 
 fn check_domain(domain: &[u8]) -> Result<Labels, InvalidEmail> {
-    let mut dots = 0;
     let mut labels = Labels::Plain;
     let mut rest = domain;
     let last = loop {
@@ -198,10 +197,9 @@ fn check_domain(domain: &[u8]) -> Result<Labels, InvalidEmail> {
             [b'.', tail @ ..] => rest = tail,
             _ => return Err(domain_fault(domain)),
         }
-        dots += 1;
     };
     let top_level = last.len() >= 2 && last.iter().all(u8::is_ascii_alphabetic);
-    if dots == 0 {
+    if last.len() == domain.len() {
         Err(InvalidEmail::DomainSingleLabel)
     } else if top_level || is_ace(last) {
         Ok(labels)

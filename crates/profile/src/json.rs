@@ -85,7 +85,7 @@ fn append_escape(byte: u8, out: &mut Vec<u8>) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::append_string;
+    use super::{SPECIAL, append_string, has_special, is_clean};
 
     fn written(text: &str) -> String {
         let mut out = Vec::new();
@@ -105,7 +105,41 @@ mod tests {
 
     #[test]
     fn the_usual_escapes_are_short() {
-        assert_eq!(written("a\"b\\c\nd\0"), r#""a\"b\\c\nd\u0000""#);
+        assert_eq!(written("a\"b\\c\nd\re\tf\0"), r#""a\"b\\c\nd\re\tf\u0000""#);
+    }
+
+    fn any_special(bytes: &[u8]) -> bool {
+        bytes.iter().any(|byte| SPECIAL[usize::from(*byte)])
+    }
+
+    /// Words are looked at with carries from byte to byte, so neighbours could hide or feign one another.
+    #[test]
+    fn a_word_is_special_if_one_of_its_bytes_is_whatever_stands_beside_it() {
+        for [one, two] in (0..=u16::MAX).map(u16::to_le_bytes) {
+            for filler in [b'a', b'x', b' ', 0xff] {
+                for at in 0..7 {
+                    let mut word = [filler; 8];
+                    [word[at], word[at + 1]] = [one, two];
+                    let special = has_special(u64::from_le_bytes(word));
+                    assert_eq!(special, any_special(&word), "{word:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_is_clean_if_no_byte_of_it_needs_an_escape() {
+        for length in 0..=25 {
+            let clean = vec![b'a'; length];
+            assert!(is_clean(&clean), "{length} bytes");
+            for at in 0..length {
+                for special in [b'"', b'\\', b'\n', 0, 0x1f] {
+                    let mut text = clean.clone();
+                    text[at] = special;
+                    assert!(!is_clean(&text), "{special:#x} at {at} of {length} bytes");
+                }
+            }
+        }
     }
 
     proptest! {

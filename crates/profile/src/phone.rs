@@ -113,7 +113,7 @@ fn has_trunk_zero(code: &str) -> bool {
 /// than programs.
 fn append_by_plan(text: &str, country: Country, out: &mut Vec<u8>) -> Result<(), InvalidPhone> {
     let plain = |byte: u8| matches!(byte, b'0'..=b'9' | b' ' | b'.' | b'-' | b'(' | b')' | b'/');
-    // What is longer has more than 15 digits; and the parser need not see any odd text.
+    // Nobody writes a number at twice the length of the longest; and the parser need not see any odd text.
     if text.len() > 2 * DIGITS.end() || !text.bytes().all(plain) {
         return Err(InvalidPhone::Character);
     }
@@ -196,5 +196,25 @@ mod tests {
         assert_eq!(e164("07700 900123", Some("GB")), Err(InvalidPhone::Plan));
         assert_eq!(e164("call me", Some("US")), Err(InvalidPhone::Character));
         assert_eq!(e164(&"1".repeat(1000), Some("US")), Err(InvalidPhone::Character));
+    }
+
+    #[test]
+    fn national_numbers_may_be_spaced_out_to_30_characters() {
+        let spaced = |length: usize| format!("202{}5550123", " ".repeat(length - 10));
+        assert_eq!(e164(&spaced(30), Some("US")).as_deref(), Ok("+12025550123"));
+        assert_eq!(e164(&spaced(31), Some("US")), Err(InvalidPhone::Character));
+    }
+
+    /// Some plans have numbers that E.164 or common sense has not.
+    #[test]
+    fn national_numbers_have_7_to_15_digits_with_the_code_of_their_country() {
+        for (text, country, number) in [
+            ("12000", "AT", Ok("+4312000")),
+            ("1110", "AT", Err(InvalidPhone::Length { digits: 6 })),
+            ("3000000000000", "DE", Ok("+493000000000000")),
+            ("30000000000000", "DE", Err(InvalidPhone::Length { digits: 16 })),
+        ] {
+            assert_eq!(e164(text, Some(country)), number.map(str::to_owned), "{text}");
+        }
     }
 }

@@ -139,6 +139,11 @@ mod tests {
             "en-GB-US",
             "dé",
             "en-toolongsub",
+            "en-a-toolongsub",
+            "en-a-bb-",
+            "en-a-b.c",
+            "en-x-b c",
+            "en-x-caf\u{e9}",
             "*",
         ] {
             assert_eq!(locale(text), None, "{text}");

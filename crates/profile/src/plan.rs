@@ -359,6 +359,18 @@ mod tests {
     }
 
     #[test]
+    fn only_of_a_property_is_its_type_frozen() {
+        let mapping = planned(&["email", "city", "n"], &rules(&["properties.n:number=n"])).unwrap();
+        let frozen = serde_json::to_value(mapping.entries()).unwrap();
+        let expected = serde_json::json!([
+            {"attribute": "email", "column": "email"},
+            {"attribute": "location.city", "column": "city"},
+            {"attribute": "properties.n", "column": "n", "type": "number", "from_text": true},
+        ]);
+        assert_eq!(frozen, expected);
+    }
+
+    #[test]
     fn a_frozen_mapping_reads_back_as_itself() {
         let country = Some("GB".parse().unwrap());
         let options = MapOptions { default_country: country, ..rules(&["properties.n:number=$n"]) };

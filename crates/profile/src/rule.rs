@@ -98,6 +98,18 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_attribute_is_told_with_those_that_there_are() {
+        let text = rule("town=x").unwrap_err().to_string();
+        assert!(
+            text.starts_with("unknown attribute \"town\"; the attributes are: email, "),
+            "{text}"
+        );
+        for attribute in Attribute::ALL {
+            assert!(text.contains(&format!(" {attribute}, ")), "{attribute} is not in {text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_rule_is_refused_with_its_reason() {
         assert_eq!(rule("email"), Err(InvalidRule::Form));
         assert_eq!(rule("email="), Err(InvalidRule::Form));

@@ -295,7 +295,9 @@ mod tests {
             (Date, true, Text("2026-01-01"), "\"2026-01-01\""),
             (List, false, Json("[1,\"a\"]"), "[1,\"a\"]"),
             (List, true, Text("[1, 2]"), "[1, 2]"),
+            (List, true, Text("[\"a\",{\"b\":null}]"), "[\"a\",{\"b\":null}]"),
             (List, true, Text(&nested(64)), &nested(64)),
+            (List, true, Text(&objects(63)), &objects(63)),
         ] {
             assert_eq!(sent(property(kind, from_text), cell).as_deref(), Ok(json), "{cell:?}");
         }
@@ -303,6 +305,11 @@ mod tests {
 
     fn nested(levels: usize) -> String {
         "[".repeat(levels) + &"]".repeat(levels)
+    }
+
+    /// A list of one object that holds an object, and so on.
+    fn objects(levels: usize) -> String {
+        format!("[{}1{}]", "{\"a\":".repeat(levels), "}".repeat(levels))
     }
 
     #[test]
@@ -326,9 +333,11 @@ mod tests {
             (List, true, Text("[1")),
             (List, true, Text("[\"half \\ud83d\"]")),
             (List, true, Text("[{\"\\u0000\":1}]")),
+            (List, true, Text("[\"\\u0000\"]")),
             (List, true, Text("[1e999]")),
             (List, true, Text(&deep)),
             (List, true, Text(&deepest)),
+            (List, true, Text(&objects(64))),
             (List, true, Text("{}")),
         ] {
             assert!(is_mismatch(&sent(property(kind, from_text), cell)), "{kind} {cell:?}");

@@ -55,7 +55,8 @@ pub(crate) fn filled(text: String) -> Option<String> {
 }
 
 /// Saturates: no wait of this program comes near 2^63 seconds.
-pub(crate) fn duration(wait: std::time::Duration) -> Duration {
+/// A duration as the contract has it.
+pub fn duration(wait: std::time::Duration) -> Duration {
     Duration::try_from(wait).unwrap_or(Duration { seconds: i64::MAX, nanos: 0 })
 }
 

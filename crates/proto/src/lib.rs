@@ -6,7 +6,7 @@ mod run;
 mod secret;
 pub mod work;
 
-pub use invalid::{Invalid, parsed};
+pub use invalid::{Invalid, duration, parsed};
 pub use run::timestamp;
 
 /// `segue.v1`, as generated.

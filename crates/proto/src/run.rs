@@ -1,9 +1,11 @@
 //! Runs, as they go out.
 
 use prost_types::Timestamp;
-use segue_model::{Cause, Counts, Failure, Micros, RunState, RunView, Tally};
+use segue_model::{
+    Cause, Counts, Failure, Micros, RowCounts, RunState, RunView, SegmentTally, Tally,
+};
 
-use crate::v1;
+use crate::{invalid::duration, v1};
 
 impl From<RunView> for v1::Run {
     // Destructured, here and below, so that a field that is added to the model cannot be forgotten.
@@ -29,7 +31,15 @@ impl From<RunView> for v1::Run {
             seq,
             due,
             missed,
+            guards_overridden,
+            trial_rows,
+            segments,
+            not_by_segment,
+            source_modified,
+            source_age,
+            same_source,
         } = view;
+        let unknown = Some(not_by_segment).filter(|left| *left != RowCounts::default());
         Self {
             id: run.to_string(),
             export_id: export.map(|id| id.to_string()).unwrap_or_default(),
@@ -52,8 +62,26 @@ impl From<RunView> for v1::Run {
             missed,
             started_by: started_by.subject,
             started_by_name: started_by.name,
+            guards_overridden,
+            trial_rows: trial_rows.unwrap_or(0),
+            segments: segments.into_iter().map(v1::SegmentCounts::from).collect(),
+            not_by_segment: unknown.map(|left| segment_counts(String::new(), left)),
+            source_modified_at: source_modified.map(timestamp),
+            source_age: source_age.map(duration),
+            same_source,
         }
     }
+}
+
+impl From<SegmentTally> for v1::SegmentCounts {
+    fn from(SegmentTally { name, counts, delivered }: SegmentTally) -> Self {
+        Self { delivered, ..segment_counts(name, counts) }
+    }
+}
+
+fn segment_counts(name: String, counts: RowCounts) -> v1::SegmentCounts {
+    let RowCounts { rows, duplicates, rejected } = counts;
+    v1::SegmentCounts { name, rows_read: rows, duplicates, rejected, delivered: None }
 }
 
 impl From<Tally> for v1::Counts {

@@ -10,6 +10,7 @@ mod verdict;
 
 pub use claim::JOB_SCHEMA;
 use segue_model::work::{JobKind, Next, Slots};
+pub use stage::segments_found;
 
 use crate::{Invalid, v1};
 

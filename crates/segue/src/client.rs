@@ -7,6 +7,7 @@ mod args_admin;
 mod audit;
 mod connections;
 mod exports;
+mod guards;
 mod jobs;
 mod lists;
 mod output;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use segue_control_plane::{ControlPlane, KeyRing, Settings, work};
 use segue_klaviyo::Client;
-use segue_model::{ClaimId, Endpoint, JobId, MAX_BATCH_PROFILES, PermitId};
+use segue_model::{ClaimId, Endpoint, JobId, MAX_BATCH_PROFILES, PermitId, SegmentSource};
 use segue_queue::MemoryQueue;
 use segue_source::Segment;
 use segue_staging::Staging;
@@ -172,8 +172,13 @@ impl segue_worker::ControlPlane for InProcess {
         self.0.renew(worker, slots, claims).await.map_err(PortError::new)
     }
 
-    async fn plan(&self, claim: ClaimId, plan: &str) -> Result<work::Next, PortError> {
-        self.0.plan(claim, plan).await.map_err(PortError::new)
+    async fn plan(
+        &self,
+        claim: ClaimId,
+        plan: &str,
+        segments: &[SegmentSource],
+    ) -> Result<work::Next, PortError> {
+        self.0.plan(claim, plan, segments).await.map_err(PortError::new)
     }
 
     async fn stage(

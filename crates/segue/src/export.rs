@@ -12,9 +12,9 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use segue_control_plane::{NewRun, Origin, Resumed};
 use segue_klaviyo::{Client, Config, ListId};
-use segue_model::{Id, RunId, RunState};
+use segue_model::{Guards, Id, RunId, RunState};
 use segue_source::Segment;
-use segue_worker::read::{Plan, ReadPlan};
+use segue_worker::read::{Plan, ReadPlan, segment_sources};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -100,14 +100,20 @@ impl Export {
             limit: self.args.limit,
             batch_profiles: None,
         };
+        let (allow_empty, max_profiles) = (self.args.allow_empty, self.args.max_profiles);
+        let guards = Guards { allow_empty, max_profiles, ..Guards::default() };
+        let segments = segment_sources(&planned.segment, &self.args.sources);
         Ok(NewRun {
             run,
             account_id: target.account.id.clone(),
             list_id: target.list.id.as_str().to_owned(),
             plan: Plan::Frozen(plan).to_json()?,
-            hold: self.args.max_profiles.is_some(),
-            max_profiles: self.args.max_profiles,
-            allow_empty: self.args.allow_empty,
+            hold: guards.hold(),
+            guards,
+            guards_overridden: false,
+            trial_rows: self.args.limit,
+            freshness: None,
+            segments: Some(serde_json::to_string(&segments)?),
             confirm_timeout: self.args.confirm_timeout,
             deadline: DEADLINE,
             splits: SPLITS,

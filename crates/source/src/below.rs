@@ -33,9 +33,9 @@ impl Segment {
     ) -> Result<Self, SourceError> {
         let root = root_within(folder, within)?;
         let mut found = Vec::new();
-        for pattern in patterns {
+        for (nth, pattern) in (0..).zip(patterns) {
             for path in resolve(&root, pattern.as_ref())? {
-                found.push(inside(&root, &path)?);
+                found.push(Found { pattern: nth, ..inside(&root, &path)? });
             }
         }
         Self::open_found(found, options)
@@ -63,7 +63,7 @@ pub fn list_within(
 ) -> Result<Vec<FolderEntry>, SourceError> {
     let root = root_within(folder, within)?;
     check_inside(path)?;
-    let Found { name, path: real } = inside(&root, &root.join(path))?;
+    let Found { name, path: real, pattern: _ } = inside(&root, &root.join(path))?;
     let unreadable = |source| SourceError::Unreadable { object: name.clone(), source };
     let mut found = Vec::new();
     for entry in fs::read_dir(real).map_err(unreadable)? {
@@ -72,7 +72,7 @@ pub fn list_within(
         let Some(file_name) = file_name.to_str().filter(|name| !name.starts_with('.')) else {
             continue;
         };
-        let Ok(Found { name, path }) = inside(&root, &root.join(path).join(file_name)) else {
+        let Ok(Found { name, path, pattern: _ }) = inside(&root, &root.join(path).join(file_name)) else {
             continue;
         };
         let Ok(metadata) = fs::metadata(path) else { continue };
@@ -136,7 +136,7 @@ fn resolve(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
 fn inside(root: &Path, path: &Path) -> Result<Found, SourceError> {
     let object = shown(root, path);
     match fs::canonicalize(path) {
-        Ok(real) if real.starts_with(root) => Ok(Found { name: object, path: real }),
+        Ok(real) if real.starts_with(root) => Ok(Found { name: object, path: real, pattern: 0 }),
         Ok(_) => Err(SourceError::Outside { object }),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Err(SourceError::NotFound { object }),
         Err(source) => Err(SourceError::Unreadable { object, source }),

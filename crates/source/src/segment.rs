@@ -57,6 +57,8 @@ pub enum Compression {
 #[derive(Debug)]
 pub struct Object {
     name: String,
+    /// The number of the pattern that named it.
+    pattern: u32,
     file: Arc<File>,
     version: Version,
     compression: Compression,
@@ -71,8 +73,12 @@ impl Segment {
     /// A pattern may hold `*`, `?`, `[…]` and `**`; hidden files are found only if the pattern begins
     /// with a dot. A file whose name has such characters is found under its own name first.
     pub fn open<P: AsRef<str>>(patterns: &[P], options: &ReadOptions) -> Result<Self, SourceError> {
-        let found = resolve(patterns)?.into_iter().map(|path| Found::named_by(&path, path.clone()));
-        Self::open_found(found, options)
+        let named = |(pattern, path): (u32, PathBuf)| Found {
+            name: path.to_string_lossy().into_owned(),
+            path,
+            pattern,
+        };
+        Self::open_found(resolve(patterns)?.into_iter().map(named), options)
     }
 
     pub(crate) fn open_found(
@@ -152,18 +158,19 @@ pub(crate) struct Found {
     /// What people call it.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
-}
-
-impl Found {
-    pub(crate) fn named_by(name: &Path, path: PathBuf) -> Self {
-        Self { name: name.to_string_lossy().into_owned(), path }
-    }
+    /// The number of the pattern that named it, from 0.
+    pub(crate) pattern: u32,
 }
 
 impl Object {
     /// The path as it was given or as the pattern found it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The number of the pattern that named it, from 0. A file is named by one: a second is an error.
+    pub fn pattern(&self) -> u32 {
+        self.pattern
     }
 
     pub fn format(&self) -> Format {
@@ -198,7 +205,7 @@ impl Object {
         options: &ReadOptions,
         opened_as: impl FnOnce((u64, u64)) -> Option<String>,
     ) -> Result<Self, SourceError> {
-        let Found { name, path } = found;
+        let Found { name, path, pattern } = found;
         let unreadable = |source| SourceError::Unreadable { object: name.clone(), source };
         let file = Arc::new(open_file(&path, &name)?);
         let version = Version::of(&file).map_err(unreadable)?;
@@ -217,6 +224,7 @@ impl Object {
             format: Format::Ndjson, // until its head is read
             names: Arc::default(),
             name,
+            pattern,
             file,
             version,
         };
@@ -325,18 +333,19 @@ fn open_file(path: &Path, name: &str) -> Result<File, SourceError> {
     File::open(path).map_err(failed)
 }
 
-fn resolve<P: AsRef<str>>(patterns: &[P]) -> Result<Vec<PathBuf>, SourceError> {
+/// Each path with the number of its pattern.
+fn resolve<P: AsRef<str>>(patterns: &[P]) -> Result<Vec<(u32, PathBuf)>, SourceError> {
     let mut paths = Vec::new();
-    for pattern in patterns.iter().map(AsRef::as_ref) {
+    for (nth, pattern) in (0..).zip(patterns.iter().map(AsRef::as_ref)) {
         if !is_pattern(pattern) || fs::symlink_metadata(pattern).is_ok() {
-            paths.push(PathBuf::from(pattern));
+            paths.push((nth, PathBuf::from(pattern)));
             continue;
         }
         let found = find(pattern, pattern)?;
         if found.is_empty() {
             return Err(SourceError::NoMatch { pattern: pattern.to_owned() });
         }
-        paths.extend(found);
+        paths.extend(found.into_iter().map(|path| (nth, path)));
     }
     Ok(paths)
 }

@@ -4,6 +4,7 @@ use std::{
     os::unix::fs::{FileExt, MetadataExt},
 };
 
+use segue_model::Micros;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -51,6 +52,15 @@ impl Version {
     /// Bytes on disk.
     pub fn size_bytes(&self) -> u64 {
         self.stamp.size_bytes
+    }
+
+    /// When the file was last written to, by the clock of its file system; what no clock of ours can show, as
+    /// near as it can.
+    pub fn modified(&self) -> Micros {
+        /// The last second of the year 9999.
+        const LAST: i64 = 253_402_300_799;
+        let Stamp { modified_s, modified_ns, .. } = self.stamp;
+        Micros(modified_s.clamp(0, LAST) * 1_000_000 + modified_ns.clamp(0, 999_999_999) / 1000)
     }
 
     pub(crate) fn stamp(&self) -> Stamp {

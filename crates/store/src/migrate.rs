@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_tokens.sql"),
     include_str!("../migrations/0006_administration.sql"),
     include_str!("../migrations/0007_connection_checks.sql"),
+    include_str!("../migrations/0008_guards.sql"),
     include_str!("../migrations/0009_looks.sql"),
 ];
 

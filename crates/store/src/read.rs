@@ -1,5 +1,5 @@
 //! Views: progress, report, and what a user may ask about a run. Nothing here writes, so a role that can
-//! only read `runs`, `batches`, `rejects`, `reports` and `sends` is enough; and `tokens`, for whoever has to
+//! only read `runs`, `batches`, `rejects`, `reports`, `sends` and `segment_counts` is enough; and `tokens`, for whoever has to
 //! know who asks.
 
 mod batches;
@@ -8,6 +8,7 @@ mod progress;
 mod report;
 mod reports;
 mod runs;
+mod segments;
 
 pub use batches::{BatchView, batches};
 pub use progress::{Progress, progress};

@@ -135,6 +135,12 @@ impl Row {
         u32::try_from(value).map_err(|_| StoreError::inconsistent(format!("number {value}")))
     }
 
+    pub(crate) fn opt_small(&mut self) -> Result<Option<u32>, StoreError> {
+        let Some(value) = self.opt_int()? else { return Ok(None) };
+        let small = u32::try_from(value).ok();
+        small.map(Some).ok_or_else(|| StoreError::inconsistent(format!("number {value}")))
+    }
+
     pub(crate) fn flag(&mut self) -> Result<bool, StoreError> {
         Ok(self.int()? != 0)
     }

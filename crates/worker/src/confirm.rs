@@ -151,6 +151,7 @@ impl<C: ControlPlane> Pass<'_, C> {
                 if matched.insert(entry) {
                     let record = record(position, error);
                     *rejects.by_reason.entry(record.reason).or_default() += 1;
+                    *rejects.by_object.entry(record.object).or_default() += 1;
                     records.push(&record);
                 }
             }

@@ -43,6 +43,7 @@ pub(crate) fn name_of(verdict: &Verdict) -> &'static str {
         Verdict::Deferred { .. } => "deferred",
         Verdict::Passed { .. } => "passed",
         Verdict::GiveUp(_) => "give_up",
+        Verdict::Stale { .. } => "stale",
         Verdict::FailRun { .. } => "fail_run",
         Verdict::Looked(_) => "looked",
     }

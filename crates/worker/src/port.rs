@@ -1,7 +1,7 @@
 use std::future::Future;
 
 use segue_model::{
-    ClaimId, Endpoint, JobId, PermitId,
+    ClaimId, Endpoint, JobId, PermitId, SegmentSource,
     work::{
         Answer, Claimed, Confirmation, Kept, Next, PermitReply, Slots, Spent, StagedBatch, Verdict,
     },
@@ -27,11 +27,12 @@ pub trait ControlPlane: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<ClaimId>, PortError>> + Send;
 
     /// Freezes what the run reads and how, before anything is staged. Of two plans the first stays, and
-    /// whoever comes with another is told to stop.
+    /// whoever comes with another is told to stop. `segments`: those of the plan, as they were found.
     fn plan(
         &self,
         claim: ClaimId,
         plan: &str,
+        segments: &[SegmentSource],
     ) -> impl Future<Output = Result<Next, PortError>> + Send;
 
     /// Returns only when the reader may go on: see `Settings::batches_ahead` of the control-plane.

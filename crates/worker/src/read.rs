@@ -12,6 +12,7 @@ mod stage;
 use segue_klaviyo::ListId;
 use segue_model::{
     FailReason, MAX_BATCH_PROFILES, RunId,
+    source::source_modified,
     work::{Next, ReadWork, Verdict},
 };
 use segue_profile::FieldStats;
@@ -24,7 +25,7 @@ pub use cutter::{Cut, CutOptions, Cutter, ReadError, Sink};
 pub use person::{Person, is_rejects_file, person_columns};
 pub use plan::{Plan, ReadPlan, RetryBatch, RetryPlan, UnknownPlan, WantedPlan};
 pub(crate) use prepare::sample_of;
-pub use prepare::{PrepareError, Sources, infer_mapping};
+pub use prepare::{PrepareError, Sources, infer_mapping, segment_sources};
 pub use progress::{ReadProgress, Readers};
 pub(crate) use stage::put_report;
 
@@ -81,9 +82,28 @@ async fn freeze<C: ControlPlane>(
     let (sources, span) = (shared.settings.sources.clone(), Span::current());
     let batch_profiles = Some(shared.settings.batch_profiles).filter(|it| *it < MAX_BATCH_PROFILES);
     let WantedPlan { sources: patterns, options, allow_live_flows, limit } = wanted;
+    let not_before = work.source_not_before;
+    let opened = tokio::task::spawn_blocking({
+        let span = span.clone();
+        move || {
+            span.in_scope(|| {
+                let segment = sources.open(&patterns)?;
+                let found = segment_sources(&segment, &patterns);
+                Ok::<_, PrepareError>((segment, found, patterns))
+            })
+        }
+    });
+    let (segment, found, patterns) = match opened.await {
+        Ok(opened) => opened.map_err(|err| End::Verdict(unprepared(&err)))?,
+        Err(panic) => return Err(End::Verdict(panicked(&panic, work.run))),
+    };
+    if let Some(modified) = source_modified(&found)
+        && not_before.is_some_and(|earliest| modified < earliest)
+    {
+        return Err(End::Verdict(Verdict::Stale { segments: found }));
+    }
     let look = tokio::task::spawn_blocking(move || {
         span.in_scope(|| {
-            let segment = sources.open(&patterns)?;
             let mapping = infer_mapping(&segment, &options)?;
             let (rules_version, manifest) = (ReadPlan::RULES_VERSION, segment.manifest());
             let plan = ReadPlan {
@@ -107,7 +127,7 @@ async fn freeze<C: ControlPlane>(
     checked?;
     let json = Plan::Frozen(plan.clone()).to_json();
     let json = json.map_err(|err| End::Verdict(unreadable(words(&err))))?;
-    match shared.control_plane.plan(held.claim(), &json).await? {
+    match shared.control_plane.plan(held.claim(), &json, &found).await? {
         Next::GoOn => {
             kill_points::at("worker.plan_frozen");
             Ok((plan, segment))

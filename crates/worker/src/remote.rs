@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use segue_model::{
-    ClaimId, Endpoint, JobId, PermitId,
+    ClaimId, Endpoint, JobId, PermitId, SegmentSource,
     work::{
         Answer, Claimed, Confirmation, Kept, Next, PermitReply, Slots, Spent, StagedBatch, Verdict,
     },
@@ -205,9 +205,16 @@ where
         ended.collect::<Result<_, _>>().map_err(senseless)
     }
 
-    async fn plan(&self, claim: ClaimId, plan: &str) -> Result<Next, PortError> {
+    async fn plan(
+        &self,
+        claim: ClaimId,
+        plan: &str,
+        segments: &[SegmentSource],
+    ) -> Result<Next, PortError> {
         let answer = self.repeat("plan", WHILE_THE_CLAIM_MAY_LIVE, || {
-            let request = v1::PlanRequest { claim_id: claim.to_string(), plan: plan.to_owned() };
+            let segments = segments.iter().map(Into::into).collect();
+            let (claim_id, plan) = (claim.to_string(), plan.to_owned());
+            let request = v1::PlanRequest { claim_id, plan, segments };
             within(CALL, request, |request| async { self.client().plan(request).await })
         });
         next(answer.await?.next())

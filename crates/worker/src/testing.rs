@@ -10,7 +10,7 @@ use std::{
 };
 
 use segue_model::{
-    ClaimId, Endpoint, Id, JobId, MAX_BATCH_PROFILES, PermitId, RunId,
+    ClaimId, Endpoint, Id, JobId, MAX_BATCH_PROFILES, PermitId, RunId, SegmentSource,
     work::{
         Answer, Claimed, Confirmation, Kept, Next, PermitReply, Slots, Spent, StagedBatch, Verdict,
     },
@@ -93,7 +93,7 @@ impl ControlPlane for Scripted {
         if self.away.load(Ordering::Relaxed) { Err(unscripted()) } else { Ok(Vec::new()) }
     }
 
-    async fn plan(&self, _: ClaimId, _: &str) -> Result<Next, PortError> {
+    async fn plan(&self, _: ClaimId, _: &str, _: &[SegmentSource]) -> Result<Next, PortError> {
         Err(unscripted())
     }
 

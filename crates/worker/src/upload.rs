@@ -263,16 +263,17 @@ impl<C: ControlPlane> Upload<'_, C> {
 
     /// The rejects so far, with their report in staging.
     async fn rejects(&self) -> Result<Rejects, Failure> {
-        let mut by_reason = BTreeMap::new();
+        let (mut by_reason, mut by_object) = (BTreeMap::new(), BTreeMap::new());
         let mut records = Writer::new();
         for record in &self.refused {
             *by_reason.entry(record.reason).or_default() += 1;
+            *by_object.entry(record.object).or_default() += 1;
             records.push(record);
         }
         let (batch, claim) = (self.work.batch, self.held.claim());
         let name = format!("{batch}-refused-{claim}-{}", records.records());
         let report = self.shared.rejects(self.work.run, &name, records.finish()).await?;
-        Ok(Rejects { by_reason, report })
+        Ok(Rejects { by_reason, report, by_object })
     }
 
     async fn split(&mut self, why: &str) -> Result<After, Failure> {

@@ -56,6 +56,9 @@ pub struct Setup {
     /// Of every service.
     pub environment: Vec<(&'static str, String)>,
     pub expected: Expected,
+    /// The export has guards, so its run has read everything before anything is sent. Without them it is still read
+    /// when the fault comes.
+    pub guarded: bool,
     /// What the services run, if it is not what was built with the tests.
     pub binary: Option<PathBuf>,
 }
@@ -78,6 +81,7 @@ impl Default for Setup {
             klaviyo: limited(),
             environment: vec![("SEGUE_BATCH_PROFILES", BATCH.to_string())],
             expected: Expected::Complete,
+            guarded: false,
             binary: None,
         }
     }
@@ -96,6 +100,10 @@ pub struct World<'l> {
     database: Option<String>,
     /// When the fault came, in milliseconds since the Unix epoch.
     fault_ms: Option<u64>,
+}
+
+fn export_of(services: &Services, guarded: bool) -> String {
+    if guarded { services.guarded_export("people.csv") } else { services.export("people.csv") }
 }
 
 fn now_ms() -> u64 {
@@ -117,7 +125,7 @@ impl<'l> World<'l> {
         let (ways, binary) = ((amqp.as_str(), database.as_str()), setup.binary.as_deref());
         let services = Services::apart_on(&sim, setup.shape, ways, &environment, binary);
         setup.people.write(&services.source().join("people.csv"));
-        let export = services.export("people.csv");
+        let export = export_of(&services, setup.guarded);
         let (people, expected, database) = (setup.people, setup.expected, Some(name));
         Self { lane, services, sim, to_klaviyo, people, expected, export, database, fault_ms: None }
     }
@@ -131,7 +139,7 @@ impl<'l> World<'l> {
         environment.extend(setup.environment.iter().map(|(name, value)| (*name, value.as_str())));
         let services = Services::together_with(&sim, &environment);
         setup.people.write(&services.source().join("people.csv"));
-        let export = services.export("people.csv");
+        let export = export_of(&services, setup.guarded);
         let (people, expected, database) = (setup.people, setup.expected, None);
         Self { lane, services, sim, to_klaviyo, people, expected, export, database, fault_ms: None }
     }

@@ -65,23 +65,25 @@ impl Client {
         })
     }
 
-    /// Saves an export of a segment to a list, over a new connection; returns its id.
+    /// Saves an export of a segment to a list, over a new connection; returns its id. Without guards that need the
+    /// whole segment before the first request: whatever happens, happens while it is still read.
     pub fn export(&self, segment: &str, list: &str) -> String {
+        let off = ["--max-growth", "0", "--max-shrinkage", "0", "--max-rejects", "0"];
+        self.export_with(segment, list, &off)
+    }
+
+    /// With the guards that everybody has who says nothing else.
+    pub fn guarded_export(&self, segment: &str, list: &str) -> String {
+        self.export_with(segment, list, &[])
+    }
+
+    fn export_with(&self, segment: &str, list: &str, guards: &[&str]) -> String {
         let id = |made: Value| made["id"].as_str().unwrap().to_owned();
         let connect = ["connections", "create", "--display-name", "Sample", "--accept-consent"];
         let connection = id(self.ask_at_last(&connect));
-        id(self.ask_at_last(&[
-            "exports",
-            "create",
-            "--display-name",
-            "Everyone",
-            "--connection",
-            &connection,
-            "--list",
-            list,
-            "--segment",
-            segment,
-        ]))
+        let export = ["exports", "create", "--display-name", "Everyone"];
+        let what = ["--connection", &connection, "--list", list, "--segment", segment];
+        id(self.ask_at_last(&[&export[..], &what[..], guards].concat()))
     }
 
     /// The rejected rows of a run in order: source, row, reason.

@@ -398,9 +398,15 @@ impl Services {
         serde_json::from_str(&stdout).unwrap_or_else(|err| panic!("{err}: {stdout}"))
     }
 
-    /// Saves an export of a segment to the first list, over a new connection; returns its id.
+    /// Saves an export of a segment to the first list, over a new connection and without guards that hold it
+    /// back; returns its id.
     pub fn export(&self, segment: &str) -> String {
         self.client("pk_sim").export(segment, LIST)
+    }
+
+    /// As [`Self::export`], with the guards that everybody has who says nothing else.
+    pub fn guarded_export(&self, segment: &str) -> String {
+        self.client("pk_sim").guarded_export(segment, LIST)
     }
 
     pub fn start_run(&self, export: &str) -> String {

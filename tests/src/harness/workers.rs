@@ -14,6 +14,7 @@ use segue_control_plane::{ControlPlane, KeyRing, NewRun, Origin, work};
 use segue_klaviyo::{Client, Config};
 use segue_model::{
     ClaimId, Endpoint, Id, JobId, MAX_BATCH_PROFILES, Micros, PermitId, RunId, RunState,
+    SegmentSource,
 };
 use segue_queue::MemoryQueue;
 use segue_staging::Staging;
@@ -164,8 +165,11 @@ impl Workers {
             list_id: LIST.to_owned(),
             plan: plan.to_string(),
             hold: false,
-            max_profiles: None,
-            allow_empty: false,
+            guards: segue_model::Guards::default(),
+            guards_overridden: false,
+            trial_rows: None,
+            freshness: None,
+            segments: None,
             confirm_timeout: Duration::from_mins(5),
             deadline: Duration::from_hours(1),
             splits: 10,
@@ -252,8 +256,13 @@ impl segue_worker::ControlPlane for InProcess {
         self.0.renew(worker, slots, claims).await.map_err(PortError::new)
     }
 
-    async fn plan(&self, claim: ClaimId, plan: &str) -> Result<work::Next, PortError> {
-        self.0.plan(claim, plan).await.map_err(PortError::new)
+    async fn plan(
+        &self,
+        claim: ClaimId,
+        plan: &str,
+        segments: &[SegmentSource],
+    ) -> Result<work::Next, PortError> {
+        self.0.plan(claim, plan, segments).await.map_err(PortError::new)
     }
 
     async fn stage(

@@ -117,6 +117,26 @@ fn interrupted_watching_leaves_the_run_alone() {
 }
 
 #[test]
+fn watching_goes_on_when_a_server_that_went_away_comes_back() {
+    let sim = slow();
+    let mut services = Services::together(&sim);
+    People::good(5_000).write(&services.source().join("people.csv"));
+    let run = services.start_run(&services.export("people.csv"));
+    let program = segue().display().to_string();
+    let mut command = watching(&services, &program, &["runs", "watch", &run]);
+    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+    let mut first = [0; 1];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    services.kill_and_restart("serve");
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert!(said.contains("asking again in 1 s"), "{said}");
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert!(told.lines().last().unwrap().contains("succeeded: 5,000 of 5,000 rows"), "{told}");
+}
+
+#[test]
 fn bash_completes_after_reading_the_script() {
     let script = Command::new(segue()).args(["completion", "bash"]).output().unwrap();
     assert!(script.status.success());

@@ -39,6 +39,7 @@ mod services_access;
 mod services_clients;
 mod services_dead;
 mod services_faults;
+mod services_guards;
 mod services_lists;
 mod services_same;
 mod services_schedule;

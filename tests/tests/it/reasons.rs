@@ -13,6 +13,7 @@ use crate::harness::{Services, Sim};
 const REJECTS: &str = "tests/tests/it/export_rejects.rs";
 const OUTCOMES: &str = "tests/tests/it/export_outcomes.rs";
 const GUARDS: &str = "tests/tests/it/export_guards.rs";
+const GUARDED: &str = "crates/control-plane/src/tests/admin/guards.rs";
 const JOBS: &str = "tests/tests/it/faults_jobs.rs";
 const REFUSALS: &str = "tests/tests/it/faults_refusals.rs";
 const PLANS: &str = "tests/tests/it/worker_plans.rs";
@@ -110,6 +111,10 @@ const FAIL: &[Met] = &[
     Met("source_unreadable", PLANS, "source_that_cannot_be_used_fails_the_run_in_words"),
     Met("segment_empty", GUARDS, "segment_without_rows_fails_unless_it_may_be_empty"),
     Met("too_many_profiles", GUARDS, "more_profiles_than_max_profiles_send_nothing"),
+    Met("grew_too_much", GUARDED, "run_past_a_guard_sends_nothing_and_says_which"),
+    Met("shrank_too_much", GUARDED, "run_past_a_guard_sends_nothing_and_says_which"),
+    Met("too_many_rejects", GUARDED, "run_past_a_guard_sends_nothing_and_says_which"),
+    Met("source_stale", GUARDED, "scheduled_run_waits_for_a_younger_source_and_then_fails"),
     Met("staging_failed", PLANS, "batch_that_is_gone_from_staging_fails_the_run"),
     Met("retry_expired", PLANS, "retry_of_what_is_gone_or_of_another_list_sends_nothing"),
     Met(

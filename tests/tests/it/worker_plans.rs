@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, sync::Mutex, time::Duration};
 
 use klaviyo_sim::{AccountConfig, Endpoint, Faults, FlowConfig, KeyConfig};
 use segue_control_plane::Settings;
-use segue_model::{FailReason, Id, RejectReason, RunId, RunState};
+use segue_model::{FailReason, Freshness, Id, RejectReason, RunId, RunState};
 use segue_staging::{Index, Key, Record, read as read_records};
 use segue_store::read::Report;
 use serde_json::{Value, json};
@@ -471,4 +471,28 @@ fn reports_are_removed_30_days_after_the_end_and_a_crash_leaves_nothing_for_long
     wait_for("what is of no run is removed", || (!folder.exists()).then_some(()));
     first.stop.soft.cancel();
     workers.wait_for_end(first);
+}
+
+#[test]
+fn source_that_is_too_old_is_told_before_anything_is_asked_of_klaviyo() {
+    let sim = Sim::free();
+    let workers = workers(&sim);
+    let hour = Duration::from_hours(1);
+    // A glob that finds an old file beside a young one is young; of two segments the older one counts.
+    for (file, age) in [("a-1.csv", 50), ("a-2.csv", 1), ("b.csv", 3)] {
+        let people = People::good(5).csv().replace("person", &file[..3]);
+        let file = fs::File::open(workers.source(file, people)).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(written - hour * age).unwrap();
+    }
+    let _worker = workers.worker(|_| {});
+    let start = |max_source_age| {
+        workers.start_with(&wanted(&["a-*.csv", "b.csv"]), |new| {
+            new.freshness = Some(Freshness { max_source_age, wait: Duration::ZERO });
+        })
+    };
+    let stale = workers.ended(start(2 * hour));
+    refused(&sim, &stale, FailReason::SourceStale, &["b.csv", "3 h 0 min ago", "2 h 0 min"]);
+    assert_eq!((sim.calls(Endpoint::List), sim.calls(Endpoint::FlowTriggers)), (0, 0));
+    assert_eq!(workers.ended(start(4 * hour)).counts.delivered, 15);
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{extract::Path, response::Response};
 use segue_proto::v1;
 
-use super::go_to;
+use super::{go_to, verified::Verified};
 use crate::{
     caller::Caller,
     failure::Failure,
@@ -20,6 +20,7 @@ struct ConnectionsPage {
     chrome: Chrome,
     connections: Vec<ConnectionRow>,
     may_create: bool,
+    may_rotate: bool,
 }
 
 struct ConnectionRow {
@@ -44,6 +45,8 @@ struct ConnectionPage {
     account: Option<Account>,
     exports: Vec<Named>,
     verified: Option<Verified>,
+    /// What is known against its key.
+    problem: String,
     may_verify: bool,
     may_edit: bool,
     may_remove: bool,
@@ -72,12 +75,6 @@ struct RemovePage {
 struct Named {
     id: String,
     name: String,
-}
-
-/// What Klaviyo has just said of the key.
-struct Verified {
-    revision: String,
-    problem: String,
 }
 
 /// Who may use a connection, in words.
@@ -113,6 +110,7 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
         chrome: Chrome::new(&caller, Place::Connections, "Connections").after(&form),
         connections: connections?.into_iter().map(row).collect(),
         may_create: caller.may("ConnectionService/CreateConnection"),
+        may_rotate: caller.may("ConnectionService/RotateKeys"),
     })
 }
 
@@ -152,6 +150,7 @@ async fn page(
         }),
         exports,
         verified,
+        problem: connection.problem,
         may_verify: caller.may("ConnectionService/VerifyConnection"),
         may_edit: caller.may("ConnectionService/UpdateConnection"),
         may_remove: caller.may("ConnectionService/DeleteConnection"),
@@ -171,9 +170,9 @@ pub(super) async fn show(
 pub(super) async fn verify(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
     let request = v1::VerifyConnectionRequest { id };
     let said = caller.services.connections().verify_connection(asking(request)).await?;
-    let v1::VerifyConnectionResponse { connection, revision, problem, .. } = said.into_inner();
-    let verified = Some(Verified { revision, problem });
-    page(&caller, &Form::default(), present(connection)?, verified).await
+    let mut said = said.into_inner();
+    let connection = present(said.connection.take())?;
+    page(&caller, &Form::default(), connection, Some(Verified::of(said))).await
 }
 
 pub(super) async fn ask(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::{extract::Path, response::Response};
 use prost_types::FieldMask;
 use segue_proto::v1;
+use tonic::Status;
 
 use super::{exports::get, go_to, runs::Names};
 use crate::{
@@ -27,9 +28,28 @@ pub(super) async fn run(
     Path(export_id): Path<String>,
     form: Form,
 ) -> Result<Response, Failure> {
-    let request = v1::StartRunRequest { export_id, request_id: form.text("request_id").to_owned() };
+    let trial_rows = match form.given("trial_rows").map(|rows| rows.replace([',', ' '], "").parse())
+    {
+        None if form.has("trial_rows") => return Err(no_rows()),
+        None => 0,
+        Some(Ok(rows)) if rows > 0 => rows,
+        Some(_) => return Err(no_rows()),
+    };
+    let request = v1::StartRunRequest {
+        export_id,
+        request_id: form.text("request_id").to_owned(),
+        override_guards: form.has("override"),
+        trial_rows,
+    };
     let run = present(caller.services.runs().start_run(asking(request)).await?.into_inner().run)?;
     Ok(go_to(&address(&format!("/runs/{}", run.id), &[("done", "started")])))
+}
+
+/// An empty number of rows would be a run of all.
+fn no_rows() -> Failure {
+    let words =
+        "A trial needs a number of rows, from 1 on: go back and write one. Nothing was started.";
+    Status::invalid_argument(words).into()
 }
 
 /// Turns an export on or off, or makes the caller its owner.

@@ -4,10 +4,13 @@ use askama::Template;
 use axum::{extract::Path, response::Response};
 use prost_types::FieldMask;
 use segue_proto::v1::{self, properties::Select};
+use tonic::Status;
 
 use super::{
     exports::{get, system_lines, system_schedule},
     go_to,
+    guard_form::{self, GuardInputs},
+    list_picker::{self, Asked, ListPart},
     problems::Problems,
     request_id,
     schedule_form::{ScheduleInputs, export_schedule_of, mode_code},
@@ -23,7 +26,7 @@ use crate::{
 /// Empty rows for more rules of the mapping.
 const SPARE_ROWS: usize = 3;
 /// Which input is meant by a field that is wrong.
-const INPUTS: [(&str, &str); 18] = [
+const INPUTS: [(&str, &str); 17] = [
     ("export.display_name", "display_name"),
     ("export.connection_id", "connection"),
     ("export.list_id", "list_id"),
@@ -34,7 +37,6 @@ const INPUTS: [(&str, &str); 18] = [
     ("export.mapping.properties", "properties"),
     ("export.mapping.default_country", "default_country"),
     ("export.mapping", "mapping"),
-    ("export.guards.max_profiles", "max_profiles"),
     ("export.schedule.own.time_zone", "time_zone"),
     ("export.schedule.own.cron", "cron"),
     ("export.schedule.own.at", "at"),
@@ -43,9 +45,9 @@ const INPUTS: [(&str, &str); 18] = [
     ("export.schedule", "mode"),
     ("request_id", ""),
 ];
-/// All that the form decides about.
-const FIELDS: [&str; 7] =
-    ["display_name", "connection_id", "list_id", "segments", "mapping", "guards", "schedule"];
+/// What the form decides about, besides the guards.
+const FIELDS: [&str; 6] =
+    ["display_name", "connection_id", "list_id", "segments", "mapping", "schedule"];
 
 #[derive(Template)]
 #[template(path = "export_form.html")]
@@ -60,6 +62,7 @@ struct FormPage {
     request_id: String,
     inputs: Inputs,
     connections: Vec<Choice>,
+    list: ListPart,
     schedule: ScheduleInputs,
     system: Vec<String>,
 }
@@ -82,9 +85,7 @@ struct Inputs {
     properties: &'static str,
     columns: String,
     default_country: String,
-    allow_live_flows: bool,
-    allow_empty: bool,
-    max_profiles: String,
+    guards: GuardInputs,
     /// `system`, `own` or `off`.
     mode: &'static str,
 }
@@ -98,7 +99,6 @@ impl Inputs {
     fn of(export: &v1::Export) -> Self {
         let mapping = export.mapping.clone().unwrap_or_default();
         let properties = mapping.properties.clone().unwrap_or_default();
-        let guards = export.guards.unwrap_or_default();
         let mut rules: Vec<Rule> = mapping
             .attributes
             .into_iter()
@@ -119,12 +119,7 @@ impl Inputs {
             },
             columns: properties.columns.join("\n"),
             default_country: mapping.default_country,
-            allow_live_flows: guards.allow_live_flows,
-            allow_empty: guards.allow_empty,
-            max_profiles: Some(guards.max_profiles)
-                .filter(|most| *most > 0)
-                .map(|most| most.to_string())
-                .unwrap_or_default(),
+            guards: GuardInputs::of(export),
             mode: mode_code(&export.schedule.clone().unwrap_or_default()),
         }
     }
@@ -146,9 +141,7 @@ impl Inputs {
             },
             columns: text("columns"),
             default_country: text("default_country"),
-            allow_live_flows: form.has("allow_live_flows"),
-            allow_empty: form.has("allow_empty"),
-            max_profiles: text("max_profiles"),
+            guards: GuardInputs::filled(form),
             mode: mode_code(&export_schedule_of(form)),
         }
     }
@@ -182,15 +175,7 @@ fn export_of(form: &Form) -> (v1::Export, Problems) {
             problems.note("mapping", format!("{attribute} has two columns: leave one."));
         }
     }
-    let max_profiles = form.given("max_profiles").map(|most| most.replace([',', ' '], "").parse());
-    let max_profiles = match max_profiles {
-        None => 0,
-        Some(Ok(most)) => most,
-        Some(Err(_)) => {
-            problems.note("max_profiles", "Write a whole number, or leave it empty for no limit.");
-            0
-        }
-    };
+    let (guards, freshness) = guard_form::said(form, &mut problems);
     let (select, columns) = match form.text("properties") {
         "none" => (Select::None, Vec::new()),
         "only" => (Select::Only, form.lines("columns")),
@@ -207,11 +192,8 @@ fn export_of(form: &Form) -> (v1::Export, Problems) {
             properties: Some(v1::Properties { select: select.into(), columns }),
             default_country: form.text("default_country").to_ascii_uppercase(),
         }),
-        guards: Some(v1::Guards {
-            allow_live_flows: form.has("allow_live_flows"),
-            allow_empty: form.has("allow_empty"),
-            max_profiles,
-        }),
+        guards: Some(guards),
+        freshness,
         schedule: Some(export_schedule_of(form)),
         ..v1::Export::default()
     };
@@ -224,13 +206,16 @@ struct Edited<'a> {
     request_id: String,
 }
 
-async fn page(
-    caller: &Caller,
-    edited: Edited<'_>,
+/// What the inputs hold, and what is said beside them.
+struct Content {
     inputs: Inputs,
     schedule: ScheduleInputs,
+    list: ListPart,
     problems: Problems,
-) -> Result<Response, Failure> {
+}
+
+async fn page(caller: &Caller, edited: Edited<'_>, content: Content) -> Result<Response, Failure> {
+    let Content { inputs, schedule, list, problems } = content;
     let (connections, system) =
         tokio::join!(caller.services.all_connections(), system_schedule(caller));
     let choice = |connection: v1::Connection| Choice {
@@ -257,6 +242,7 @@ async fn page(
         request_id: edited.request_id,
         inputs,
         connections,
+        list,
         schedule,
         system: system_lines(system?.as_ref()),
     };
@@ -267,7 +253,8 @@ pub(super) async fn new(caller: Caller, form: Form) -> Result<Response, Failure>
     let connection_id = form.text("connection").to_owned();
     let inputs = Inputs::of(&v1::Export { connection_id, ..v1::Export::default() });
     let edited = Edited { id: None, request_id: request_id() };
-    page(&caller, edited, inputs, ScheduleInputs::of(None), Problems::default()).await
+    let (schedule, list) = (ScheduleInputs::of(None), ListPart::new());
+    page(&caller, edited, Content { inputs, schedule, list, problems: Problems::default() }).await
 }
 
 pub(super) async fn edit(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
@@ -275,7 +262,8 @@ pub(super) async fn edit(caller: Caller, Path(id): Path<String>) -> Result<Respo
     let own = export.schedule.as_ref().and_then(|schedule| schedule.own.as_ref());
     let (inputs, schedule) = (Inputs::of(&export), ScheduleInputs::of(own));
     let edited = Edited { id: Some(&export.id), request_id: String::new() };
-    page(&caller, edited, inputs, schedule, Problems::default()).await
+    let list = ListPart::new();
+    page(&caller, edited, Content { inputs, schedule, list, problems: Problems::default() }).await
 }
 
 async fn again(
@@ -284,13 +272,36 @@ async fn again(
     form: &Form,
     problems: Problems,
 ) -> Result<Response, Failure> {
-    page(caller, edited, Inputs::filled(form), ScheduleInputs::filled(form), problems).await
+    let asked = Asked { part: ListPart::new(), list_id: None, problems };
+    with_lists(caller, edited, form, asked).await
+}
+
+/// The form as it was filled in, with what somebody asked of the lists.
+async fn with_lists(
+    caller: &Caller,
+    edited: Edited<'_>,
+    form: &Form,
+    asked: Asked,
+) -> Result<Response, Failure> {
+    let mut inputs = Inputs::filled(form);
+    if let Some(list_id) = asked.list_id {
+        inputs.list_id = list_id;
+    }
+    let schedule = ScheduleInputs::filled(form);
+    page(caller, edited, Content { inputs, schedule, list: asked.part, problems: asked.problems })
+        .await
 }
 
 pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failure> {
     let request_id = form.text("request_id").to_owned();
     let edited = Edited { id: None, request_id: request_id.clone() };
-    let (export, problems) = export_of(&form);
+    if let Some(asked) = list_picker::pressed(&caller, &form).await? {
+        return with_lists(&caller, edited, &form, asked).await;
+    }
+    let (export, mut problems) = export_of(&form);
+    if form.text("action") != "more" && !problems.any() {
+        problems = list_picker::doubts(&caller, &form).await;
+    }
     if problems.any() || form.text("action") == "more" {
         return again(&caller, edited, &form, problems).await;
     }
@@ -300,7 +311,7 @@ pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failu
             let made = present(made.into_inner().export)?;
             Ok(go_to(&address(&format!("/exports/{}", made.id), &[("done", "saved")])))
         }
-        Err(status) => again(&caller, edited, &form, Problems::of(&status, &INPUTS)?).await,
+        Err(status) => again(&caller, edited, &form, refused(&status)?).await,
     }
 }
 
@@ -310,11 +321,17 @@ pub(super) async fn update(
     form: Form,
 ) -> Result<Response, Failure> {
     let edited = Edited { id: Some(&id), request_id: String::new() };
-    let (export, problems) = export_of(&form);
+    if let Some(asked) = list_picker::pressed(&caller, &form).await? {
+        return with_lists(&caller, edited, &form, asked).await;
+    }
+    let (export, mut problems) = export_of(&form);
+    if form.text("action") != "more" && !problems.any() {
+        problems = list_picker::doubts(&caller, &form).await;
+    }
     if problems.any() || form.text("action") == "more" {
         return again(&caller, edited, &form, problems).await;
     }
-    let paths = FIELDS.iter().map(|&field| field.to_owned()).collect();
+    let paths = FIELDS.iter().chain(&guard_form::FIELDS).map(|&field| field.to_owned()).collect();
     let request = v1::UpdateExportRequest {
         export: Some(v1::Export { id: id.clone(), ..export }),
         update_mask: Some(FieldMask { paths }),
@@ -324,13 +341,17 @@ pub(super) async fn update(
             let saved = present(saved.into_inner().export)?;
             Ok(go_to(&address(&format!("/exports/{}", saved.id), &[("done", "saved")])))
         }
-        Err(status) => again(&caller, edited, &form, Problems::of(&status, &INPUTS)?).await,
+        Err(status) => again(&caller, edited, &form, refused(&status)?).await,
     }
+}
+
+fn refused(status: &Status) -> Result<Problems, Failure> {
+    Problems::of(status, &[&INPUTS[..], &guard_form::INPUTS].concat())
 }
 
 #[cfg(test)]
 mod tests {
-    use segue_proto::v1::{self, properties::Select};
+    use segue_proto::v1::properties::Select;
 
     use super::{Form, Inputs, export_of};
 
@@ -347,9 +368,8 @@ mod tests {
         assert_eq!(mapping.attributes["location.city"], "town");
         assert_eq!(mapping.default_country, "DE");
         assert_eq!(mapping.properties.unwrap().select(), Select::Only);
-        let guards =
-            v1::Guards { allow_live_flows: false, allow_empty: true, max_profiles: 50_000 };
-        assert_eq!(export.guards, Some(guards));
+        let guards = export.guards.unwrap();
+        assert!(guards.allow_empty && guards.max_profiles == 50_000);
         let inputs = Inputs::of(&export);
         assert_eq!(
             (inputs.segments.as_str(), inputs.columns.as_str()),
@@ -360,11 +380,9 @@ mod tests {
 
     #[test]
     fn what_the_contract_cannot_say_is_a_problem_of_an_input() {
-        let form =
-            "attribute=a&column=x&attribute=a&column=y&attribute=b&column=&max_profiles=many";
+        let form = "attribute=a&column=x&attribute=a&column=y&attribute=b&column=";
         let (_, problems) = export_of(&Form::parse(form.as_bytes()));
         assert!(problems.with("mapping").contains("two columns"));
         assert!(problems.with("mapping").contains("both"));
-        assert!(problems.with("max_profiles").contains("whole number"));
     }
 }

@@ -6,6 +6,7 @@ use segue_access::Role;
 use segue_proto::v1;
 
 use super::{
+    guard_form::sentences,
     request_id,
     runs::{CHART, Names, RunRow},
     schedule_form::{export_schedule_words, schedule_lines},
@@ -17,7 +18,7 @@ use crate::{
     form::Form,
     page::{Chrome, Place, html},
     services::{asking, present},
-    shown::{Markup, Tone, counted, grouped, mark, when_given},
+    shown::{Markup, Tone, counted, mark, when_given},
 };
 
 /// Among so many runs the last one of each export is looked for.
@@ -111,6 +112,8 @@ struct ExportPage {
     schedule: Vec<String>,
     next: Option<Markup>,
     late: Option<Late>,
+    /// What is known against the key of its connection.
+    problem: String,
     created: Option<Markup>,
     updated: Option<Markup>,
     chart: Option<Chart>,
@@ -222,7 +225,7 @@ pub(super) async fn show(
         is_own: export.owner.as_ref().is_some_and(|owner| owner.subject == caller.subject),
         others: others(&mapping),
         mapping: mapped(mapping),
-        guards: guards(export.guards.unwrap_or_default()),
+        guards: sentences(&export),
         schedule: export_schedule_words(&schedule, system?.as_ref()),
         next: when_given(export.next_run_at),
         late: export.schedule_problem.map(|problem| Late {
@@ -230,6 +233,7 @@ pub(super) async fn show(
             reason: problem.reason,
             detail: problem.detail,
         }),
+        problem: export.connection_problem,
         created: when_given(export.created_at),
         updated: when_given(export.updated_at),
         chart: Chart::of(&runs),
@@ -300,31 +304,6 @@ fn others(mapping: &v1::Mapping) -> String {
     words
 }
 
-fn guards(guards: v1::Guards) -> Vec<String> {
-    let v1::Guards { allow_live_flows, allow_empty, max_profiles } = guards;
-    let mut words = vec![
-        if allow_live_flows {
-            "Runs although the list starts a live flow: people who join it get its messages."
-        } else {
-            "Sends nothing if the list starts a live flow."
-        }
-        .to_owned(),
-        if allow_empty {
-            "A segment without rows is no failure."
-        } else {
-            "Fails if the segment has no rows."
-        }
-        .to_owned(),
-    ];
-    if max_profiles > 0 {
-        words.push(format!(
-            "Sends nothing if there are more than {} profiles.",
-            grouped(max_profiles)
-        ));
-    }
-    words
-}
-
 /// The schedule that a page shows, in lines.
 pub(super) fn system_lines(schedule: Option<&v1::Schedule>) -> Vec<String> {
     schedule.map_or_else(|| vec!["Off.".to_owned()], schedule_lines)
@@ -336,7 +315,7 @@ mod tests {
 
     use askama::Template as _;
 
-    use super::{ExportRow, ExportsPage, State, guards, mapped, others};
+    use super::{ExportRow, ExportsPage, State, mapped, others};
     use crate::page::Chrome;
 
     fn list(name: &str, may: bool) -> String {
@@ -393,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn mapping_and_guards_are_told_in_sentences() {
+    fn mapping_is_told_in_sentences() {
         let mut properties =
             v1::Properties { columns: vec!["tier".to_owned()], ..Default::default() };
         properties.set_select(v1::properties::Select::Only);
@@ -413,8 +392,5 @@ mod tests {
         let rows = mapped(mapping);
         let attributes: Vec<&str> = rows.iter().map(|row| row.attribute.as_str()).collect();
         assert_eq!(attributes, ["email", "first_name", "last_name"]);
-        let words = guards(v1::Guards { max_profiles: 50_000, ..v1::Guards::default() });
-        assert_eq!(words.len(), 3);
-        assert!(words[2].contains("50,000"));
     }
 }

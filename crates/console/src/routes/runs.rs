@@ -13,7 +13,10 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use segue_proto::v1;
 
-use super::{go_to, request_id};
+use super::{
+    go_to, request_id,
+    run_parts::{Fact, SegmentRow, facts, is_guarded, segments},
+};
 use crate::{
     account::{Failed, Progress, Reason, reasons},
     caller::Caller,
@@ -23,10 +26,7 @@ use crate::{
     page::{Chrome, Place, html},
     server::App,
     services::{asking, present},
-    shown::{
-        self, Markup, bytes, grouped, has_ended, state_words, timestamp, trigger_words,
-        when_exactly, when_given,
-    },
+    shown::{self, Markup, grouped, has_ended, state_words, trigger_words, when_given},
 };
 
 /// Runs on a page.
@@ -164,6 +164,7 @@ struct RunPage {
     goes_on: bool,
     failed: Option<Failed>,
     reasons: Vec<Reason>,
+    segments: Vec<SegmentRow>,
     facts: Vec<Fact>,
     chart: Option<Chart>,
     rejected: u64,
@@ -173,13 +174,8 @@ struct RunPage {
     request_id: String,
     may_cancel: bool,
     may_retry: bool,
+    may_override: bool,
     may_see_people: bool,
-}
-
-struct Fact {
-    words: &'static str,
-    text: String,
-    time: Option<Markup>,
 }
 
 pub(super) async fn get(caller: &Caller, run_id: &str) -> Result<v1::Run, Failure> {
@@ -219,6 +215,7 @@ pub(super) async fn show(
         goes_on: !ended,
         failed: run.failure.as_ref().map(Failed::of),
         reasons: reasons(&counts),
+        segments: segments(&run),
         facts: facts(&run, &counts),
         chart: Chart::of(&past?),
         rejected: counts.rejected,
@@ -232,6 +229,9 @@ pub(super) async fn show(
             && counts.undelivered > 0
             && !run.export_id.is_empty()
             && caller.may("RunService/RetryRun"),
+        may_override: is_guarded(&run)
+            && !run.export_id.is_empty()
+            && caller.may("RunService/StartRun"),
         may_see_people: caller.may("StatusService/ListRejects"),
         retry_of: run.retry_of,
         export_id: run.export_id,
@@ -246,43 +246,6 @@ async fn past(caller: &Caller, export: &str) -> Result<Vec<v1::Run>, Failure> {
         return Ok(Vec::new());
     }
     Ok(caller.services.newest_runs(export, v1::RunState::Unspecified, CHART).await?)
-}
-
-fn facts(run: &v1::Run, counts: &v1::Counts) -> Vec<Fact> {
-    let text = |words, text: String| Fact { words, text, time: None };
-    let by = match run.started_by_name.as_str() {
-        "" => trigger_words(run.trigger()).to_owned(),
-        name => format!("{name}, {}", trigger_words(run.trigger())),
-    };
-    let mut facts = vec![text("Started by", by)];
-    let times = [
-        ("For the time", run.due_at),
-        ("Asked for", run.created_at),
-        ("Begun", run.started_at),
-        ("First request", run.first_request_at),
-        ("Last batch accepted", run.last_accepted_at),
-        ("Ended", run.ended_at),
-    ];
-    for (words, at) in times {
-        if let Some(at) = timestamp(at) {
-            facts.push(Fact { words, text: String::new(), time: Some(when_exactly(at)) });
-        }
-    }
-    if run.missed > 0 {
-        facts.push(text("Missed times it makes up for", grouped(run.missed)));
-    }
-    facts.push(text("List", run.list_id.clone()));
-    facts.push(text("Klaviyo account", run.account_id.clone()));
-    let requests = format!(
-        "{} batches in {} requests ({} repeated, {} throttled)",
-        grouped(counts.batches),
-        grouped(counts.requests),
-        grouped(counts.repeated_sends),
-        grouped(counts.throttled)
-    );
-    facts.push(text("Requests", requests));
-    facts.push(text("Sent", bytes(counts.bytes)));
-    facts
 }
 
 /// The part of the page that changes, each time it does.

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use segue_access::Subject;
@@ -23,8 +23,8 @@ use super::{
     page::Page,
 };
 use crate::{
-    ControlPlane, ExportFields, ExportSchedule, Guards, Mapping, Properties, SavedExport,
-    Violation,
+    ControlPlane, ExportFields, ExportSchedule, Freshness, Guards, Mapping, Properties,
+    SavedExport, Violation,
     exports::{CONNECTION_FIELD, OWNER_FIELD, check_display_name},
 };
 
@@ -48,6 +48,7 @@ impl ExportService for Exports {
             mapping: problems.mapping(export.mapping.unwrap_or_default()),
             guards: guards(export.guards.unwrap_or_default()),
             schedule: problems.export_schedule(SCHEDULE, export.schedule.unwrap_or_default()),
+            freshness: problems.freshness(export.freshness),
             connection,
             disabled: export.disabled,
             display_name: export.display_name,
@@ -162,6 +163,10 @@ enum Change {
     AllowLiveFlows(bool),
     AllowEmpty(bool),
     MaxProfiles(Option<u64>),
+    MaxGrowth(Option<u32>),
+    MaxShrinkage(Option<u32>),
+    MaxRejects(Option<u32>),
+    Freshness(Option<Freshness>),
     Schedule(ExportSchedule),
     Disabled(bool),
     Owner(Subject),
@@ -183,6 +188,10 @@ impl Change {
             Self::AllowLiveFlows(allow) => fields.guards.allow_live_flows = *allow,
             Self::AllowEmpty(allow) => fields.guards.allow_empty = *allow,
             Self::MaxProfiles(most) => fields.guards.max_profiles = *most,
+            Self::MaxGrowth(most) => fields.guards.max_growth = *most,
+            Self::MaxShrinkage(most) => fields.guards.max_shrinkage = *most,
+            Self::MaxRejects(most) => fields.guards.max_rejects = *most,
+            Self::Freshness(freshness) => fields.freshness = *freshness,
             Self::Schedule(schedule) => fields.schedule.clone_from(schedule),
             Self::Disabled(disabled) => fields.disabled = *disabled,
             Self::Owner(_) => {}
@@ -198,13 +207,14 @@ impl Change {
 }
 
 /// All that people decide about an export, but for whose it is.
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "display_name",
     "connection_id",
     "list_id",
     "segments",
     "mapping",
     "guards",
+    "freshness",
     "schedule",
     "disabled",
 ];
@@ -246,6 +256,10 @@ impl Problems {
             "guards.allow_live_flows" => Change::AllowLiveFlows(guarded().allow_live_flows),
             "guards.allow_empty" => Change::AllowEmpty(guarded().allow_empty),
             "guards.max_profiles" => Change::MaxProfiles(guarded().max_profiles),
+            "guards.max_growth_percent" => Change::MaxGrowth(guarded().max_growth),
+            "guards.max_shrinkage_percent" => Change::MaxShrinkage(guarded().max_shrinkage),
+            "guards.max_rejects_percent" => Change::MaxRejects(guarded().max_rejects),
+            "freshness" => Change::Freshness(self.freshness(export.freshness)),
             "schedule" => Change::Schedule(
                 self.export_schedule(SCHEDULE, export.schedule.clone().unwrap_or_default()),
             ),
@@ -286,6 +300,28 @@ impl Problems {
         }
     }
 
+    fn freshness(&mut self, given: Option<v1::Freshness>) -> Option<Freshness> {
+        let v1::Freshness { max_source_age, wait } = given?;
+        let Some(max_source_age) = max_source_age else {
+            self.note("export.freshness.max_source_age", "is missing");
+            return None;
+        };
+        let max_source_age = self.duration("export.freshness.max_source_age", max_source_age);
+        let wait = match wait {
+            Some(wait) => self.duration("export.freshness.wait", wait),
+            None => Some(Duration::ZERO),
+        };
+        Some(Freshness { max_source_age: max_source_age?, wait: wait? })
+    }
+
+    fn duration(&mut self, field: &str, given: prost_types::Duration) -> Option<Duration> {
+        let given = Duration::try_from(given).ok();
+        if given.is_none() {
+            self.note(field, "is negative, or no duration");
+        }
+        given
+    }
+
     fn mapping(&mut self, mapping: v1::Mapping) -> Mapping {
         let v1::Mapping { email, attributes, properties, default_country } = mapping;
         let properties = self.properties(properties.unwrap_or_default());
@@ -322,9 +358,16 @@ impl Problems {
 }
 
 fn guards(guards: v1::Guards) -> Guards {
-    let v1::Guards { allow_live_flows, allow_empty, max_profiles } = guards;
+    let v1::Guards {
+        allow_live_flows,
+        allow_empty,
+        max_profiles,
+        max_growth_percent: max_growth,
+        max_shrinkage_percent: max_shrinkage,
+        max_rejects_percent: max_rejects,
+    } = guards;
     let max_profiles = Some(max_profiles).filter(|most| *most > 0);
-    Guards { allow_live_flows, allow_empty, max_profiles }
+    Guards { allow_live_flows, allow_empty, max_profiles, max_growth, max_shrinkage, max_rejects }
 }
 
 /// `problems`: what is known against the keys of connections.

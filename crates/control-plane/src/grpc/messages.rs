@@ -1,12 +1,13 @@
 //! What people decide about exports and schedules, as the contract has it. Public, because whoever compares a wish
 //! with what a server answers has to write it in the same way.
 
+use segue_proto::duration;
 use segue_proto::v1::{
     self, export_schedule::Mode, properties::Select, schedule::Recurrence as Message,
 };
 use segue_schedule::{Recurrence, Times, Weekday};
 
-use crate::{ExportFields, ExportSchedule, Guards, Mapping, Properties, Schedule};
+use crate::{ExportFields, ExportSchedule, Freshness, Guards, Mapping, Properties, Schedule};
 
 /// Only what people decide: what the server gives is left empty.
 pub fn export_message(fields: ExportFields) -> v1::Export {
@@ -19,10 +20,18 @@ pub fn export_message(fields: ExportFields) -> v1::Export {
         mapping,
         guards,
         schedule,
+        freshness,
         disabled,
     } = fields;
     let Mapping { email, attributes, properties, default_country } = mapping;
-    let Guards { allow_live_flows, allow_empty, max_profiles } = guards;
+    let Guards {
+        allow_live_flows,
+        allow_empty,
+        max_profiles,
+        max_growth,
+        max_shrinkage,
+        max_rejects,
+    } = guards;
     let (select, columns) = match properties {
         Properties::All => (Select::All, Vec::new()),
         Properties::None => (Select::None, Vec::new()),
@@ -43,6 +52,13 @@ pub fn export_message(fields: ExportFields) -> v1::Export {
             allow_live_flows,
             allow_empty,
             max_profiles: max_profiles.unwrap_or(0),
+            max_growth_percent: max_growth,
+            max_shrinkage_percent: max_shrinkage,
+            max_rejects_percent: max_rejects,
+        }),
+        freshness: freshness.map(|Freshness { max_source_age, wait }| v1::Freshness {
+            max_source_age: Some(duration(max_source_age)),
+            wait: Some(wait).filter(|wait| !wait.is_zero()).map(duration),
         }),
         schedule: Some(export_schedule_message(&schedule)),
         disabled,

@@ -13,7 +13,7 @@ use super::{
     errors::{invalid, status},
     fields,
 };
-use crate::{ControlPlane, Refusal, Start, Violation};
+use crate::{ControlPlane, Refusal, Start, StartOptions, Violation};
 
 /// Behind it comes the id of an export.
 const MAX_COMMON_CHARS: usize = 60;
@@ -30,10 +30,18 @@ impl RunService for Runs {
     ) -> Result<Response<StartRunResponse>, Status> {
         let by = caller(&request)?.clone();
         let trace = fields::trace(&self.0, request.metadata());
-        let StartRunRequest { export_id, request_id } = request.into_inner();
+        let StartRunRequest { export_id, request_id, override_guards, trial_rows } =
+            request.into_inner();
         let export = fields::id("export_id", &export_id)?;
         fields::needed_request_id(&request_id)?;
-        let start = Start { export, request_id, cause: Cause::OnDemand, by, trace };
+        // What is kept is a number of 63 bits.
+        if i64::try_from(trial_rows).is_err() {
+            let words = "is too large; 0 means all rows";
+            return Err(invalid(vec![Violation::new("trial_rows", words)]));
+        }
+        let trial_rows = Some(trial_rows).filter(|rows| *rows > 0);
+        let options = StartOptions { override_guards, trial_rows };
+        let start = Start { export, request_id, cause: Cause::OnDemand, by, trace, options };
         let run = self.0.start_export(&start).await.map_err(status)?;
         Ok(Response::new(StartRunResponse { run: Some(run.into()) }))
     }

@@ -11,6 +11,7 @@ use segue_proto::{
         SweepRequest, SweepResponse, worker_service_server::WorkerService,
     },
     work::counted,
+    work::segments_found,
 };
 use tonic::{Request, Response, Status};
 
@@ -66,9 +67,10 @@ impl WorkerService for Workers {
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
-        let PlanRequest { claim_id, plan } = request.into_inner();
+        let PlanRequest { claim_id, plan, segments } = request.into_inner();
         let claim = parsed("claim_id", &claim_id).map_err(wrong)?;
-        let next = self.0.plan(claim, &plan).await.map_err(status)?;
+        let segments = segments_found(segments).map_err(wrong)?;
+        let next = self.0.plan(claim, &plan, &segments).await.map_err(status)?;
         Ok(Response::new(PlanResponse { next: Next::from(next).into() }))
     }
 

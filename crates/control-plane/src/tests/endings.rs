@@ -5,7 +5,7 @@ use super::{
     RunState, SECOND, StagedBatch, UndeliveredReason, Verdict, Work, World, accepted, confirmation,
     halves, new_run, read_done, rejects, staged,
 };
-use segue_model::FailReason;
+use segue_model::{FailReason, Guards};
 
 segue_store::on_both_engines! {
     accepted_is_not_delivered_until_klaviyo_says_so,
@@ -31,6 +31,11 @@ segue_store::on_both_engines! {
     answers_are_recalled_while_they_are_young,
     requests_of_no_run_are_forgotten_once_they_hold_no_place,
     run_that_is_not_there_is_an_error_that_names_it,
+}
+
+fn at_most(profiles: u64) -> NewRun {
+    let guards = Guards { max_profiles: Some(profiles), ..Guards::default() };
+    NewRun { guards, ..new_run(1) }
 }
 
 async fn accepted_is_not_delivered_until_klaviyo_says_so(engine: Engine) {
@@ -121,7 +126,7 @@ async fn nothing_is_ready_before_the_whole_segment_was_read_if_the_run_is_held(e
 
 async fn nothing_is_ever_sent_of_a_segment_with_too_many_profiles(engine: Engine) {
     let world = World::new(engine).await;
-    let run = world.start_with(NewRun { max_profiles: Some(25), ..new_run(1) }).await;
+    let run = world.start_with(at_most(25)).await;
     let reader = world.stage(0..2).await;
     assert_eq!(world.cp.stage(reader, &staged(2)).await.unwrap(), Next::Stop);
     world.finish(reader, read_done()).await;
@@ -135,7 +140,7 @@ async fn nothing_is_ever_sent_of_a_segment_with_too_many_profiles(engine: Engine
 
 async fn as_many_profiles_as_allowed_are_not_too_many(engine: Engine) {
     let world = World::new(engine).await;
-    let run = world.start_with(NewRun { max_profiles: Some(20), ..new_run(1) }).await;
+    let run = world.start_with(at_most(20)).await;
     world.read(0..2).await;
     assert_eq!(world.announced().await.len(), 2);
     assert_eq!(world.state(run).await, RunState::Running);
@@ -148,7 +153,8 @@ async fn empty_segment_fails_unless_it_is_allowed(engine: Engine) {
     let report = world.report(run).await;
     assert_eq!(report.state, RunState::Failed);
     assert_eq!(report.failure.unwrap().0, FailReason::SegmentEmpty);
-    let run = world.start_with(NewRun { allow_empty: true, ..new_run(2) }).await;
+    let guards = Guards { allow_empty: true, ..Guards::default() };
+    let run = world.start_with(NewRun { guards, ..new_run(2) }).await;
     world.read(0..0).await;
     assert_eq!(world.state(run).await, RunState::Succeeded);
 }

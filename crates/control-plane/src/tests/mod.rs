@@ -12,17 +12,19 @@ mod permits;
 mod remote;
 mod resume;
 mod retention;
+mod segments;
 mod turns;
 mod walk;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use segue_model::{
-    BatchNo, ClaimId, ContentHash, Counts, Endpoint, Id, Micros, PermitId, RejectReason, RunId,
-    RunState, UndeliveredReason,
+    BatchNo, ClaimId, ContentHash, Counts, Endpoint, Guards, Id, Micros, PermitId, RejectReason,
+    RunId, RunState, UndeliveredReason,
     work::{
         Acceptance, Answer, Child, Claimed, Confirmation, Job, JobKind, Next, PermitReply, Rejects,
         Slots, StagedBatch, Verdict, Work,
@@ -241,8 +243,11 @@ fn new_run(n: u128) -> NewRun {
         list_id: "XyZ789".to_owned(),
         plan: "{}".to_owned(),
         hold: false,
-        max_profiles: None,
-        allow_empty: false,
+        guards: Guards::default(),
+        guards_overridden: false,
+        trial_rows: None,
+        freshness: None,
+        segments: None,
         confirm_timeout: Duration::from_hours(2),
         deadline: Duration::from_hours(24),
         splits: 2,
@@ -263,13 +268,18 @@ fn staged(no: u32) -> StagedBatch {
         rejects: rejects(RejectReason::EmailInvalid, 1, &format!("{no}-mapping")),
         warnings: 0,
         warnings_report: None,
+        objects: BTreeMap::new(),
     }
 }
 
 fn rejects(reason: RejectReason, n: u64, report: &str) -> Rejects {
     match n {
         0 => Rejects::default(),
-        n => Rejects { by_reason: [(reason, n)].into(), report: Some(report.to_owned()) },
+        n => Rejects {
+            by_reason: [(reason, n)].into(),
+            report: Some(report.to_owned()),
+            ..Rejects::default()
+        },
     }
 }
 

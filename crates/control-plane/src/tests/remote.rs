@@ -103,8 +103,12 @@ async fn whole_life_of_a_run_goes_over_the_wire() {
         panic!("{claimed:?}");
     };
     assert_eq!((plan.as_str(), credentials.account_id.as_str()), ("{}", ACCOUNT));
-    assert_eq!(worker.plan(reader, "{}").await.unwrap(), Next::GoOn);
-    assert_eq!(worker.plan(reader, "{\"other\":1}").await.unwrap(), Next::Stop, "it is frozen");
+    assert_eq!(worker.plan(reader, "{}", &[]).await.unwrap(), Next::GoOn);
+    assert_eq!(
+        worker.plan(reader, "{\"other\":1}", &[]).await.unwrap(),
+        Next::Stop,
+        "it is frozen"
+    );
     assert_eq!(worker.stage(reader, &staged(0)).await.unwrap(), Next::GoOn);
     assert_eq!(worker.stage(reader, &staged(0)).await.unwrap(), Next::GoOn, "the same again");
     worker.finish(reader, read_done()).await.unwrap();
@@ -149,7 +153,7 @@ async fn claim_that_has_ended_is_told_to_stop() {
     cp.cancel_run(run_id(1)).await.unwrap();
     assert_eq!(worker.renew("one", SLOTS, &[reader]).await.unwrap(), [reader]);
     assert_eq!(worker.stage(reader, &staged(0)).await.unwrap(), Next::Stop);
-    assert_eq!(worker.plan(reader, "{}").await.unwrap(), Next::Stop);
+    assert_eq!(worker.plan(reader, "{}", &[]).await.unwrap(), Next::Stop);
     let reply = worker.permit(reader, ACCOUNT, Endpoint::Lists).await.unwrap();
     assert_eq!(reply, PermitReply::Stop);
     let confirmed = confirmation(run_id(1), BatchNo(0), "k1", 0, 0);
@@ -217,7 +221,7 @@ async fn calls_that_may_be_repeated_outlast_a_restart_of_the_control_plane() {
     let working = tokio::spawn({
         let worker = worker.clone();
         async move {
-            assert_eq!(worker.plan(reader, "{}").await.unwrap(), Next::GoOn);
+            assert_eq!(worker.plan(reader, "{}", &[]).await.unwrap(), Next::GoOn);
             assert_eq!(worker.stage(reader, &staged(0)).await.unwrap(), Next::GoOn);
             worker.finish(reader, read_done()).await.unwrap();
         }

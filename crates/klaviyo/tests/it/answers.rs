@@ -113,6 +113,7 @@ async fn every_documented_error_becomes_its_decision() {
         (answer(504, &[HTML], "<html>"), "unavailable 504 None"),
         (answer(524, &[HTML], "<html>error code: 524"), "unavailable 524 None"),
         (answer(408, &[], ""), "unavailable 408 None"),
+        (error(408, r#""code":"request_timeout""#), "unavailable 408 None"),
         // A header that the network in front of the API did not like.
         (answer(400, &[HTML], "<html><h1>400 Bad Request</h1>"), "unavailable 400 None"),
         (answer(404, &[HTML], "<html>"), "unavailable 404 None"),
@@ -249,6 +250,13 @@ async fn endless_answer_is_given_up_at_its_limit() {
 }
 
 #[tokio::test]
+async fn answer_of_exactly_the_limit_is_read() {
+    let padding = " ".repeat(16 * 1024 * 1024 - LIST.len());
+    let reply = list(json(200, &format!("{LIST}{padding}"))).await.unwrap();
+    assert_eq!(reply.value.id.as_str(), "Y6nRLr");
+}
+
+#[tokio::test]
 async fn account_is_the_only_one_of_its_key() {
     let account = r#"{"type":"account","id":"AbC123","attributes":{"contact_information":{"organization_name":"Example","default_sender_email":"ann@example.com"},"timezone":"Europe/Berlin"}}"#;
     let data = |accounts: &[&str]| json(200, &format!(r#"{{"data":[{}]}}"#, accounts.join(",")));
@@ -294,4 +302,5 @@ async fn server_error_leaves_open_what_was_applied_and_503_does_not() {
 async fn key_that_is_refused_differs_from_one_that_cannot_be_sent() {
     let err = list(json(401, "{}")).await.unwrap_err();
     assert!(matches!(err, CallError::Unauthorized(KeyProblem::Refused)), "{err}");
+    assert_eq!(err.to_string(), "the API key is not accepted: Klaviyo refused it");
 }

@@ -1,7 +1,11 @@
 //! What stands on the wire.
 
+use std::{env, process::Command};
+
 use bytes::Bytes;
-use segue_klaviyo::{CallError, Client, Config, InvalidRequest, MAX_EMAILS, Unguarded, import};
+use segue_klaviyo::{
+    CallError, Client, Config, ConfigError, InvalidRequest, MAX_EMAILS, Unguarded, import,
+};
 use url::Url;
 
 use crate::server::{JOB, LIST, Received, Server, Step, json, key};
@@ -145,6 +149,30 @@ async fn base_url_that_would_show_or_misplace_the_key_is_refused() {
     }
     let config = Config { allow_plaintext: true, ..Config::for_base_url(urls[0].parse().unwrap()) };
     Client::new(&config).unwrap();
+}
+
+/// Containers without a package of certificates are common, and a simulator beside one speaks http. Where the
+/// certificates are is a matter of the environment, so the test runs itself in one where there are none.
+#[test]
+#[cfg(target_os = "linux")]
+fn machine_without_certificates_will_do_for_http_and_not_for_https() {
+    const INSIDE: &str = "SEGUE_TEST_WITHOUT_CERTIFICATES";
+    if env::var_os(INSIDE).is_none() {
+        let name = "requests::machine_without_certificates_will_do_for_http_and_not_for_https";
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", name])
+            .envs([("SSL_CERT_FILE", "/dev/null"), (INSIDE, "1")])
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
+    let client = |url: &str| Client::new(&Config::for_base_url(url.parse().unwrap()));
+    client("http://127.0.0.1:9").unwrap();
+    let err = client("https://a.klaviyo.com").unwrap_err();
+    assert!(matches!(err, ConfigError::Tls(_)), "{err:?}");
 }
 
 #[tokio::test]

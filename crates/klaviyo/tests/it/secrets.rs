@@ -65,6 +65,7 @@ async fn key_that_cannot_be_a_header_is_refused_before_any_request() {
         let key = ApiKey::from(text);
         let err = server.client().account(&key).await.unwrap_err();
         assert!(matches!(err, CallError::Unauthorized(KeyProblem::Malformed)), "{text:?}: {err}");
+        assert!(err.to_string().ends_with("not printable ASCII without spaces"), "{err}");
     }
     assert_eq!(server.connections(), 0);
 }

@@ -1,6 +1,8 @@
 //! Connections that fail, break off, hang or are stopped.
 
 use std::{
+    error::Error as _,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -45,6 +47,17 @@ async fn refused_connection_is_not_sent() {
     let client = Client::new(&Config::for_base_url(url)).unwrap();
     let err = client.import(&key(), body(9), Unguarded).await.unwrap_err();
     assert_not_sent(&err, NotSentAt::Connect);
+    assert_eq!(err.to_string(), "the request was not sent: no connection");
+    // What the connection says, down to the words of the operating system.
+    let transport = err.source().unwrap();
+    assert!(!transport.to_string().is_empty());
+    assert!(format!("{transport:?}").contains("Connect"), "{transport:?}");
+    let mut innermost = transport;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    let refused = innermost.downcast_ref::<io::Error>().map(io::Error::kind);
+    assert_eq!(refused, Some(io::ErrorKind::ConnectionRefused), "{innermost:?}");
 }
 
 #[tokio::test]
@@ -81,6 +94,7 @@ async fn reset_within_the_body_was_certainly_not_applied() {
     let server = Server::start([Step::ResetWithin(3 * PIECE_BYTES)]).await;
     let err = server.client().import(&key(), body(HUGE), Unguarded).await.unwrap_err();
     assert_not_sent(&err, NotSentAt::Body);
+    assert!(err.to_string().ends_with("the connection ended within the body"), "{err}");
 }
 
 #[tokio::test]

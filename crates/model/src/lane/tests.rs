@@ -61,7 +61,9 @@ fn foreign_traffic_halves_the_burst_which_grows_again_slowly() {
     assert!(lane.relax(at(1.5)), "the count of 429 in a row is forgotten");
     assert_eq!(lane.burst, 5, "too early to grow");
     assert!(!lane.relax(at(10.9)));
-    for n in 0..10_u32 {
+    assert!(lane.relax(at(11.0)));
+    assert!(!lane.relax(at(20.9)), "one place in ten seconds");
+    for n in 1..10_u32 {
         lane.relax(at(11.0 + 10.0 * f64::from(n)));
     }
     assert_eq!(lane.burst, 10, "never beyond what Klaviyo publishes");

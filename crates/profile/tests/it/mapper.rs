@@ -139,6 +139,9 @@ fn a_profile_of_exactly_the_limit_goes() {
     assert_eq!(sent.len(), MAX_PROFILE_BYTES);
     let reject = map(&mut mapper, &[Text("a@example.com"), Text(&format!("{note}n"))]).unwrap_err();
     assert_eq!(reject.reason, RejectReason::ProfileTooLarge);
+    let mut batch = sent.into_bytes();
+    mapper.map(&[Text("a@example.com"), Text(&note)][..], &mut batch).unwrap();
+    assert_eq!(batch.len(), 2 * MAX_PROFILE_BYTES, "the limit is of each profile");
 }
 
 #[test]
@@ -217,6 +220,28 @@ fn stats_count_cells_that_hold_something_and_cells_left_out() {
         stats.fields().iter().map(|f| (f.field.as_str(), f.non_empty, f.left_out)).collect();
     assert_eq!(counts, [("email", 5, 0), ("phone_number", 2, 1), ("properties.tier", 4, 0)]);
     assert_eq!(stats.lossy().map(|f| f.field.as_str()).collect::<Vec<_>>(), ["phone_number"]);
+}
+
+#[test]
+fn a_cell_that_rejects_its_row_still_holds_something() {
+    let mut mapper = mapper("email,external_id");
+    map(&mut mapper, &[Text("a@example.com"), Text(&"x".repeat(256))]).unwrap_err();
+    let stats = mapper.stats();
+    let counts: Vec<_> = stats.fields().iter().map(|f| (f.field.as_str(), f.non_empty)).collect();
+    assert_eq!(counts, [("email", 1), ("external_id", 1)]);
+}
+
+#[test]
+fn text_is_read_as_a_number_only_where_the_source_has_no_types() {
+    let columns = columns("email,orders");
+    for (typed, sampled, sent) in [(false, Text("3"), true), (true, Number("3"), false)] {
+        let mut sample = Sample::new(2, typed);
+        sample.see(&[Text("a@example.com"), sampled][..]);
+        let mapping = plan(&columns, &sample, &MapOptions::default()).unwrap();
+        let mut mapper = Mapper::new(&mapping, &columns).unwrap();
+        let profile = map(&mut mapper, &[Text("a@example.com"), Text("12")]).unwrap();
+        assert_eq!(profile.contains(r#""orders":12"#), sent, "{profile}");
+    }
 }
 
 #[test]

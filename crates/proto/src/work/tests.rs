@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proptest::{collection, option, prelude::*, sample};
 use segue_model::{
-    BatchNo, ContentHash, FailReason, Id, Kind, Micros, RejectReason, UndeliveredReason,
+    BatchNo, ContentHash, FailReason, Id, Kind, Micros, RejectReason, RowCounts, SegmentSource,
+    UndeliveredReason,
     work::{
         Acceptance, Answer, Child, Claimed, ConfirmWork, Confirmation, Credentials, Job, JobKind,
         Kept, KnownBatch, Next, PermitReply, ReadWork, Rejects, Slots, Spent, StagedBatch,
@@ -29,8 +30,28 @@ fn wait() -> impl Strategy<Value = Duration> {
 
 fn rejects() -> impl Strategy<Value = Rejects> {
     let reason = sample::select(RejectReason::ALL);
-    (collection::btree_map(reason, any::<u64>(), 0..4), option::of(text()))
-        .prop_map(|(by_reason, report)| Rejects { by_reason, report })
+    let by_object = collection::btree_map(any::<u32>(), any::<u64>(), 0..3);
+    (collection::btree_map(reason, any::<u64>(), 0..4), option::of(text()), by_object)
+        .prop_map(|(by_reason, report, by_object)| Rejects { by_reason, report, by_object })
+}
+
+/// Times that a clock can show: the contract's go as far as the year 9999.
+fn time() -> impl Strategy<Value = Micros> {
+    (-62_135_596_800_000_000..253_402_300_800_000_000_i64).prop_map(Micros)
+}
+
+fn segments() -> impl Strategy<Value = Vec<SegmentSource>> {
+    let segment = (text(), any::<u32>(), option::of(time()))
+        .prop_map(|(name, objects, modified)| SegmentSource { name, objects, modified });
+    collection::vec(segment, 0..3)
+}
+
+fn row_counts() -> impl Strategy<Value = RowCounts> {
+    any::<[u64; 3]>().prop_map(|[rows, duplicates, rejected]| RowCounts {
+        rows,
+        duplicates,
+        rejected,
+    })
 }
 
 fn hash() -> impl Strategy<Value = ContentHash> {
@@ -46,16 +67,14 @@ fn credentials() -> impl Strategy<Value = Credentials> {
 }
 
 fn wanted() -> impl Strategy<Value = WantedJob> {
-    // Times that a clock can show: the contract's go as far as the year 9999.
-    let at = -62_135_596_800_000_000..253_402_300_800_000_000_i64;
-    (id(), batch(), text(), hash(), any::<u64>(), at).prop_map(
-        |(run, batch, klaviyo_job, hash, sent, at)| WantedJob {
+    (id(), batch(), text(), hash(), any::<u64>(), time()).prop_map(
+        |(run, batch, klaviyo_job, hash, sent, accepted)| WantedJob {
             run,
             batch,
             klaviyo_job,
             hash,
             sent,
-            accepted: Micros(at),
+            accepted,
         },
     )
 }
@@ -67,13 +86,14 @@ fn read() -> impl Strategy<Value = ReadWork> {
         needs_index: index,
     });
     let known = collection::btree_map(batch(), known, 0..4);
-    (id(), text(), text(), credentials(), known).prop_map(
-        |(run, list_id, plan, credentials, known)| ReadWork {
+    (id(), text(), text(), credentials(), known, option::of(time())).prop_map(
+        |(run, list_id, plan, credentials, known, source_not_before)| ReadWork {
             run,
             list_id,
             plan,
             credentials,
             known,
+            source_not_before,
         },
     )
 }
@@ -105,8 +125,9 @@ fn claimed() -> impl Strategy<Value = Claimed> {
 
 fn staged() -> impl Strategy<Value = StagedBatch> {
     let numbers = any::<[u64; 5]>();
-    (batch(), hash(), numbers, rejects(), option::of(text())).prop_map(
-        |(batch, hash, [profiles, bytes, rows, duplicates, warnings], rejects, report)| {
+    let objects = collection::btree_map(any::<u32>(), row_counts(), 0..3);
+    (batch(), hash(), numbers, rejects(), option::of(text()), objects).prop_map(
+        |(batch, hash, [profiles, bytes, rows, duplicates, warnings], rejects, report, objects)| {
             StagedBatch {
                 batch,
                 hash,
@@ -117,6 +138,7 @@ fn staged() -> impl Strategy<Value = StagedBatch> {
                 rejects,
                 warnings,
                 warnings_report: report,
+                objects,
             }
         },
     )
@@ -159,6 +181,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
         wait().prop_map(|after| Verdict::Deferred { after }),
         any::<bool>().prop_map(|progress| Verdict::Passed { progress }),
         sample::select(UndeliveredReason::ALL).prop_map(Verdict::GiveUp),
+        segments().prop_map(|segments| Verdict::Stale { segments }),
         (sample::select(FailReason::ALL), text())
             .prop_map(|(reason, detail)| Verdict::FailRun { reason, detail }),
     ]
@@ -270,7 +293,7 @@ fn what_comes_next_comes_through() {
 #[test]
 fn error_names_the_field_from_the_outside_in() {
     let rejects =
-        v1::Rejects { by_reason: [("no_such_reason".to_owned(), 1)].into(), report: String::new() };
+        v1::Rejects { by_reason: [("no_such_reason".to_owned(), 1)].into(), ..Default::default() };
     let accepted = v1::Acceptance { refused: Some(rejects), ..v1::Acceptance::default() };
     let err = Answer::try_from(answer_request::Answer::Accepted(accepted)).unwrap_err();
     assert_eq!(err.field, "accepted.refused.by_reason");

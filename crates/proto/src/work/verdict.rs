@@ -5,6 +5,7 @@ use segue_model::{
     work::{Child, Confirmation, Looked, Verdict},
 };
 
+use super::segments_found;
 use crate::{
     Invalid,
     invalid::{batch_no, duration, inner, need, parsed, wait},
@@ -29,6 +30,9 @@ impl From<&Verdict> for finish_request::Verdict {
             }
             Verdict::Passed { progress } => Self::Passed(v1::Passed { progress: *progress }),
             Verdict::GiveUp(reason) => Self::GiveUp(v1::GiveUp { reason: reason.to_string() }),
+            Verdict::Stale { segments } => {
+                Self::Stale(v1::Stale { segments: segments.iter().map(Into::into).collect() })
+            }
             Verdict::FailRun { reason, detail } => {
                 Self::FailRun(v1::FailRun { reason: reason.to_string(), detail: detail.clone() })
             }
@@ -69,6 +73,9 @@ impl TryFrom<finish_request::Verdict> for Verdict {
             finish_request::Verdict::Passed(v1::Passed { progress }) => Self::Passed { progress },
             finish_request::Verdict::GiveUp(v1::GiveUp { reason }) => {
                 Self::GiveUp(parsed("give_up.reason", &reason)?)
+            }
+            finish_request::Verdict::Stale(v1::Stale { segments }) => {
+                Self::Stale { segments: segments_found(segments)? }
             }
             finish_request::Verdict::FailRun(v1::FailRun { reason, detail }) => {
                 Self::FailRun { reason: parsed("fail_run.reason", &reason)?, detail }

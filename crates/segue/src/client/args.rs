@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::args_admin::SharingArgs;
+use super::{
+    args_admin::SharingArgs,
+    guards::{FreshnessArgs, GuardArgs, GuardChangeArgs},
+};
 
 /// Where the services are, and how to show what they say.
 #[derive(Debug, Args)]
@@ -174,6 +177,8 @@ pub(super) enum Exports {
         #[command(flatten)]
         guards: GuardArgs,
         #[command(flatten)]
+        freshness: FreshnessArgs,
+        #[command(flatten)]
         schedule: ExportScheduleArgs,
         /// The same request again makes no second export.
         #[arg(long, value_name = "ID")]
@@ -199,6 +204,8 @@ pub(super) enum Exports {
         /// Replaces all segments.
         #[arg(long = "segment", value_name = "FILE|GLOB")]
         segments: Vec<String>,
+        #[command(flatten)]
+        guards: Box<GuardChangeArgs>,
         #[command(flatten)]
         schedule: ExportScheduleArgs,
         /// For whom it runs by its schedule, as `segue tokens whoami` shows them.
@@ -246,19 +253,6 @@ pub(super) struct MappingArgs {
     /// Where phone numbers without + are from, such as `DE`.
     #[arg(long, value_name = "ISO CODE", default_value = "")]
     pub(super) default_country: String,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct GuardArgs {
-    /// Run although the list starts a live flow.
-    #[arg(long)]
-    pub(super) allow_live_flows: bool,
-    /// A segment without rows is no failure.
-    #[arg(long)]
-    pub(super) allow_empty: bool,
-    /// Send nothing if there are more profiles.
-    #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
-    pub(super) max_profiles: u64,
 }
 
 /// When something happens again and again.
@@ -388,6 +382,12 @@ pub(super) enum Runs {
         /// The same request again starts no second run [default: a new one].
         #[arg(long, value_name = "ID")]
         request_id: Option<String>,
+        /// Send whatever the guards of growth, shrinkage, rejects and number of profiles say, this once.
+        #[arg(long, conflicts_with = "all")]
+        override_guards: bool,
+        /// A trial: read and send only the first rows. No other run is measured by it.
+        #[arg(long, value_name = "N", conflicts_with = "all", value_parser = clap::value_parser!(u64).range(1..))]
+        trial_rows: Option<u64>,
         /// Wait until it has ended. The exit code tells how: 0 succeeded, 3 completed with rejects, 1 otherwise.
         #[arg(long)]
         watch: bool,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Output, Servers,
-    args::{Exports, ExportsArgs, GuardArgs, MappingArgs},
+    args::{Exports, ExportsArgs, MappingArgs},
     asking, explain, lists,
     output::{self, Export},
     present,
@@ -27,6 +27,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             segments,
             mapping,
             guards,
+            freshness,
             schedule,
             request_id,
         } => {
@@ -38,7 +39,8 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 list_id,
                 segments,
                 mapping: Some(mapping_of(mapping)),
-                guards: Some(guards_of(&guards)),
+                guards: Some(guards.message()),
+                freshness: freshness.message(),
                 schedule: export_schedule_of(schedule)?,
                 ..v1::Export::default()
             };
@@ -58,6 +60,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             connection,
             list,
             segments,
+            guards,
             schedule,
             owner,
         } => {
@@ -76,6 +79,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 export.segments = segments;
                 paths.push("segments".to_owned());
             }
+            paths.extend(guards.change(&mut export));
             if let Some(schedule) = export_schedule_of(schedule)? {
                 export.schedule = Some(schedule);
                 paths.push("schedule".to_owned());
@@ -86,7 +90,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             }
             if paths.is_empty() {
                 bail!(
-                    "nothing to change: give --display-name, --connection, --list, --segment, --owner or a schedule"
+                    "nothing to change: give --display-name, --connection, --list, --segment, --owner, a guard, --max-source-age or a schedule"
                 );
             }
             update(&servers, export, paths).await?;
@@ -106,12 +110,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             )
             .await?;
         }
-        Exports::Delete { export: id } => {
-            let request = v1::DeleteExportRequest { id: id.clone() };
-            client.delete_export(asking(request)).await.map_err(explain)?;
-            let words = format_args!("{id} is deleted");
-            output::done(servers.output, &json!({ "id": id, "deleted": true }), words)?;
-        }
+        Exports::Delete { export } => delete(&servers, export).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -119,6 +118,13 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
 async fn disable(servers: &Servers, id: String, disabled: bool) -> anyhow::Result<()> {
     let export = v1::Export { id, disabled, ..v1::Export::default() };
     update(servers, export, vec!["disabled".to_owned()]).await
+}
+
+async fn delete(servers: &Servers, id: String) -> anyhow::Result<()> {
+    let request = v1::DeleteExportRequest { id: id.clone() };
+    servers.exports().delete_export(asking(request)).await.map_err(explain)?;
+    let words = format_args!("{id} is deleted");
+    output::done(servers.output, &json!({ "id": id, "deleted": true }), words)
 }
 
 async fn duplicate(servers: &Servers, id: String, display_name: String) -> anyhow::Result<()> {
@@ -179,13 +185,5 @@ fn mapping_of(args: MappingArgs) -> v1::Mapping {
         attributes: args.map.into_iter().collect(),
         properties: Some(v1::Properties { select: select.into(), columns }),
         default_country: args.default_country,
-    }
-}
-
-fn guards_of(args: &GuardArgs) -> v1::Guards {
-    v1::Guards {
-        allow_live_flows: args.allow_live_flows,
-        allow_empty: args.allow_empty,
-        max_profiles: args.max_profiles,
     }
 }

@@ -45,6 +45,11 @@ pub(super) trait Shown: Serialize {
     const COLUMNS: &'static [&'static str];
 
     fn cells(&self) -> Vec<String>;
+
+    /// What is shown besides where it is shown alone.
+    fn more(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 /// Shows one.
@@ -55,6 +60,9 @@ pub(super) fn one<T: Shown>(output: Output, item: &T) -> anyhow::Result<()> {
             let width = T::COLUMNS.iter().map(|column| column.len()).max().unwrap_or(0);
             for (column, cell) in T::COLUMNS.iter().zip(item.cells()) {
                 ui::say(format_args!("{:width$}  {}", column.to_lowercase(), ui::plain(&cell)));
+            }
+            for (name, words) in item.more() {
+                ui::say(format_args!("{name:width$}  {}", ui::plain(&words)));
             }
         }
     }

@@ -17,8 +17,20 @@ pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
     let servers = Servers::new(&args.server)?;
     match args.command {
         Runs::Start { export: None, request_id, .. } => start_all(&servers, request_id).await,
-        Runs::Start { export: Some(export), request_id, watch, .. } => {
-            let request = v1::StartRunRequest { export_id: export, request_id: id_of(request_id) };
+        Runs::Start {
+            export: Some(export),
+            all: _,
+            request_id,
+            override_guards,
+            trial_rows,
+            watch,
+        } => {
+            let request = v1::StartRunRequest {
+                export_id: export,
+                request_id: id_of(request_id),
+                override_guards,
+                trial_rows: trial_rows.unwrap_or(0),
+            };
             let reply = servers.runs().start_run(asking(request)).await.map_err(explain)?;
             begun(&servers, reply.into_inner().run, watch).await
         }

@@ -7,8 +7,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use indicatif::{MultiProgress, ProgressBar};
+use segue_model::backoff;
 use segue_proto::v1;
 use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
 
 use super::{Output, Servers, explain, output::Run, present};
 use crate::{interrupt, ui};
@@ -39,20 +41,67 @@ pub(super) async fn run(servers: &Servers, run_id: String) -> anyhow::Result<Exi
     }))
 }
 
-/// The run as it ended.
+/// The run as it ended. A server that goes away in between is asked again for a while: the run goes on meanwhile.
 async fn follow(servers: &Servers, run_id: &str, view: &mut View) -> anyhow::Result<v1::Run> {
+    let mut told = false;
+    let mut failures = 0;
+    loop {
+        let lost = match look(servers, run_id, view, &mut told, &mut failures).await {
+            Ok(run) => return Ok(run),
+            Err(Unseen::Failed(err)) => return Err(err),
+            Err(Unseen::Lost(words)) => words,
+        };
+        // Who has seen nothing yet has probably asked the wrong server.
+        if !told || failures >= ATTEMPTS {
+            bail!("{lost}; the run goes on, see it again: segue runs watch {run_id}");
+        }
+        failures += 1;
+        let wait = backoff::ceiling(failures).min(LONGEST_WAIT);
+        ui::note(format_args!("{lost}; asking again in {} s", wait.as_secs()));
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// How often in a row a server is asked that does not answer: for about two minutes.
+const ATTEMPTS: u32 = 15;
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Why the end of a run was not seen.
+enum Unseen {
+    /// The server went away. Another look may see more.
+    Lost(String),
+    Failed(anyhow::Error),
+}
+
+/// Shows each state that the server tells, until the last.
+async fn look(
+    servers: &Servers,
+    run_id: &str,
+    view: &mut View,
+    told: &mut bool,
+    failures: &mut u32,
+) -> Result<v1::Run, Unseen> {
     let request = v1::WatchRunRequest { run_id: run_id.to_owned() };
-    let mut states = servers.status().watch_run(request).await.map_err(explain)?.into_inner();
-    let mut last = None;
-    while let Some(reply) = states.message().await.map_err(explain)? {
-        let run = present(reply.run, "run")?;
-        view.show(&run)?;
-        last = Some(run);
+    let mut states = servers.status().watch_run(request).await.map_err(unseen)?.into_inner();
+    while let Some(reply) = states.message().await.map_err(unseen)? {
+        let run = present(reply.run, "run").map_err(Unseen::Failed)?;
+        view.show(&run).map_err(Unseen::Failed)?;
+        (*told, *failures) = (true, 0);
+        if has_ended(run.state()) {
+            return Ok(run);
+        }
     }
-    match last {
-        Some(run) if has_ended(run.state()) => Ok(run),
-        _ => bail!("the server stopped telling before the run ended: segue runs watch {run_id}"),
-    }
+    Err(Unseen::Lost("the server stopped telling before the run ended".to_owned()))
+}
+
+/// What a server says when it ends or breaks off, and what a connection says that breaks.
+fn unseen(status: Status) -> Unseen {
+    let lost = matches!(
+        status.code(),
+        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Internal
+    );
+    let words = explain(status);
+    if lost { Unseen::Lost(words.to_string()) } else { Unseen::Failed(words) }
 }
 
 fn has_ended(state: v1::RunState) -> bool {

@@ -8,7 +8,7 @@ mod rejects;
 mod run;
 mod watch;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use segue_model::{
     BatchNo, Cause, ConnectionId, ContentHash, ExportId, Id, Micros, RejectReason, RunId, RunState,
@@ -119,7 +119,11 @@ impl Fixture {
             run,
             batch: BatchNo(no),
             klaviyo_job: format!("job{no}"),
-            rejects: Rejects { by_reason: [(RejectReason::ImportFailed, 1)].into(), report: None },
+            rejects: Rejects {
+                by_reason: [(RejectReason::ImportFailed, 1)].into(),
+                report: None,
+                ..Rejects::default()
+            },
             undelivered: 0,
             undelivered_reason: segue_model::UndeliveredReason::Unconfirmed,
         };
@@ -170,8 +174,11 @@ fn new_run() -> NewRun {
         list_id: LIST.to_owned(),
         plan: String::new(),
         hold: false,
-        max_profiles: None,
-        allow_empty: false,
+        guards: segue_model::Guards::default(),
+        guards_overridden: false,
+        trial_rows: None,
+        freshness: None,
+        segments: None,
         confirm_timeout: Duration::from_hours(2),
         deadline: Duration::from_hours(24),
         splits: 10,
@@ -189,9 +196,14 @@ fn staged(no: u32) -> StagedBatch {
         bytes: 1000,
         rows: 13,
         duplicates: 2,
-        rejects: Rejects { by_reason: [(RejectReason::EmailInvalid, 1)].into(), report: None },
+        rejects: Rejects {
+            by_reason: [(RejectReason::EmailInvalid, 1)].into(),
+            report: None,
+            ..Rejects::default()
+        },
         warnings: 3,
         warnings_report: None,
+        objects: BTreeMap::new(),
     }
 }
 

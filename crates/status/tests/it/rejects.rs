@@ -92,7 +92,11 @@ fn rejects(
     reason: RejectReason,
 ) -> Rejects {
     let report = put(fixture, &rejects_key(run, name), object, rows, reason);
-    Rejects { by_reason: [(reason, rows.len() as u64)].into(), report: Some(report) }
+    Rejects {
+        by_reason: [(reason, rows.len() as u64)].into(),
+        report: Some(report),
+        ..Rejects::default()
+    }
 }
 
 async fn stage(fixture: &Fixture, run: RunId, batch: StagedBatch) {
@@ -236,7 +240,11 @@ async fn stage_long_rows(fixture: &Fixture, run: RunId, no: u32, rows: u64) {
     }
     let key = rejects_key(run, &no.to_string());
     fixture.staging.put(&key, bytes::Bytes::from(writer.finish())).unwrap();
-    let rejects = Rejects { by_reason: [(reason, rows)].into(), report: Some(key.to_string()) };
+    let rejects = Rejects {
+        by_reason: [(reason, rows)].into(),
+        report: Some(key.to_string()),
+        ..Rejects::default()
+    };
     stage(fixture, run, StagedBatch { rejects, ..staged(no) }).await;
 }
 

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use segue_model::{BatchNo, Cause, ClaimId, Endpoint, FailReason, Id, PermitId, RunState, Who};
-use segue_proto::{timestamp, v1};
+use segue_proto::{duration, timestamp, v1};
 use segue_store::{
     test_util::Engine,
     write::{
-        lanes,
+        guards, lanes,
         runs::{self, Origin},
     },
 };
@@ -43,6 +43,12 @@ async fn run_is_told_with_all_its_numbers(engine: Engine) {
     let second = Duration::from_secs(1);
     fixture.clock.advance(second);
     fixture.begin(run).await;
+    let modified = Some(START - 5 * second);
+    let segments = r#"[{"name":"a.csv","objects":1,"modified":null}]"#.to_owned();
+    let mut tx = fixture.tx().await;
+    let seen = guards::Sighting { segments, modified, same: true };
+    guards::note_source(&mut tx, run, &seen).await.unwrap();
+    tx.commit().await.unwrap();
     for no in 0..3 {
         fixture.stage(run, no).await;
     }
@@ -92,6 +98,20 @@ async fn run_is_told_with_all_its_numbers(engine: Engine) {
         missed: 2,
         started_by: "token:7".to_owned(),
         started_by_name: "Nightly".to_owned(),
+        guards_overridden: false,
+        trial_rows: 0,
+        segments: vec![v1::SegmentCounts { name: "a.csv".to_owned(), ..Default::default() }],
+        // Nobody has counted by segment.
+        not_by_segment: Some(v1::SegmentCounts {
+            name: String::new(),
+            rows_read: 39,
+            duplicates: 6,
+            rejected: 4,
+            delivered: None,
+        }),
+        source_modified_at: modified.map(timestamp),
+        source_age: Some(duration(Duration::from_secs(6))),
+        same_source: true,
     };
     assert_eq!(told, expected);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use segue_model::{Counts, RunId, Tally};
+use segue_model::{Counts, RowCounts, RunId, Tally};
 
 use crate::{
     StoreError,
@@ -51,6 +51,15 @@ pub(super) struct Numbers {
     pub(super) rejects: &'static str,
     pub(super) sends: &'static str,
     pub(super) repeated: &'static str,
+    pub(super) segments: &'static str,
+}
+
+/// The numbers of one run.
+#[derive(Debug, Default)]
+pub(super) struct Numbered {
+    pub(super) tally: Tally,
+    /// Of those segments of which anything was counted, by number.
+    pub(super) segments: BTreeMap<u32, RowCounts>,
 }
 
 /// The statements for the runs that a condition on `run_id` picks.
@@ -88,6 +97,13 @@ macro_rules! numbers {
                 $which,
                 " GROUP BY run_id, batch_no) AS maybe GROUP BY run_id"
             ),
+            segments: concat!(
+                "SELECT run_id, segment, CAST(sum(rows_read) AS BIGINT), \
+                 CAST(sum(duplicates) AS BIGINT), CAST(sum(rejected) AS BIGINT) \
+                 FROM segment_counts WHERE ",
+                $which,
+                " GROUP BY run_id, segment"
+            ),
         }
     };
 }
@@ -95,32 +111,38 @@ pub(super) use {batch_sums, numbers};
 
 /// The numbers of each run of which there are any. `throttled` is without the requests that were for
 /// several runs, which the row of the run counts.
-pub(super) async fn tallies(
+pub(super) async fn numbered(
     view: &mut View,
     of: &Numbers,
     args: &[Arg],
-) -> Result<HashMap<RunId, Tally>, StoreError> {
-    let mut tallies: HashMap<RunId, Tally> = HashMap::new();
+) -> Result<HashMap<RunId, Numbered>, StoreError> {
+    let mut all: HashMap<RunId, Numbered> = HashMap::new();
     for mut row in view.rows(of.batches, args).await? {
-        let tally = tallies.entry(row.parsed()?).or_default();
+        let tally = &mut all.entry(row.parsed()?).or_default().tally;
         tally.counts = decode_sums(&mut row)?;
         (tally.batches, tally.bytes) = (row.count()?, row.count()?);
     }
     for mut row in view.rows(of.rejects, args).await? {
-        let tally = tallies.entry(row.parsed()?).or_default();
+        let tally = &mut all.entry(row.parsed()?).or_default().tally;
         let (reason, n) = (row.parsed()?, row.count()?);
         tally.rejects_by_reason.insert(reason, n);
         tally.counts.rejected += n;
     }
     for mut row in view.rows(of.sends, args).await? {
-        let tally = tallies.entry(row.parsed()?).or_default();
+        let tally = &mut all.entry(row.parsed()?).or_default().tally;
         (tally.requests, tally.throttled) = (row.count()?, row.count()?);
     }
     for mut row in view.rows(of.repeated, args).await? {
-        let tally = tallies.entry(row.parsed()?).or_default();
+        let tally = &mut all.entry(row.parsed()?).or_default().tally;
         tally.repeated_sends = row.count()?;
     }
-    Ok(tallies)
+    for mut row in view.rows(of.segments, args).await? {
+        let segments = &mut all.entry(row.parsed()?).or_default().segments;
+        let segment = row.small()?;
+        let (rows, duplicates, rejected) = (row.count()?, row.count()?, row.count()?);
+        segments.insert(segment, RowCounts { rows, duplicates, rejected });
+    }
+    Ok(all)
 }
 
 /// Why profiles of a run are undelivered, and how many.

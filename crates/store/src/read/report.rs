@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use segue_model::{Counts, FailReason, Micros, RejectReason, RunId, RunState};
+use segue_model::{
+    Counts, FailReason, Micros, RejectReason, RowCounts, RunId, RunState, SegmentTally,
+};
 
 use super::{
     numbers::undelivered,
@@ -35,6 +37,9 @@ pub struct Report {
     pub last_accepted: Option<Micros>,
     pub ended: Option<Micros>,
     pub failure: Option<(FailReason, String)>,
+    /// As [`segue_model::RunView`] has them.
+    pub segments: Vec<SegmentTally>,
+    pub not_by_segment: RowCounts,
     /// What the reader had to say of its fields, as JSON.
     pub summary: Option<String>,
     /// Why profiles are undelivered, and how many.
@@ -73,6 +78,8 @@ async fn report_of(view: &mut View, run: RunId) -> Result<Option<Report>, StoreE
         last_accepted: seen.last_accepted,
         ended: seen.ended,
         failure: seen.failure.map(|failure| (failure.reason, failure.detail)),
+        segments: seen.segments,
+        not_by_segment: seen.not_by_segment,
         summary,
         undelivered: undelivered(view, run).await?,
         reject_reports: names(view, run, ReportKind::Rejects).await?.concat(),

@@ -1,8 +1,13 @@
 use std::collections::HashMap;
 
-use segue_model::{ExportId, FailReason, Failure, Micros, RunId, RunState, RunView, Tally, Who};
+use segue_model::{
+    ExportId, FailReason, Failure, Micros, RowCounts, RunId, RunState, RunView, Who,
+};
 
-use super::numbers::{Numbers, numbers, tallies};
+use super::{
+    numbers::{Numbered, Numbers, numbered, numbers},
+    segments::spread,
+};
 use crate::{
     Reader, StoreError,
     sql::{Arg, Row, args, text},
@@ -13,7 +18,8 @@ macro_rules! run_columns {
     () => {
         "SELECT run_id, state, export_id, cause, fail_reason, fail_detail, connection_id, account_id, \
          list_id, request_id, retry_of, created_us, started_us, first_request_us, last_accepted_us, \
-         ended_us, seq, throttled, due_us, missed, started_by, started_by_name FROM runs "
+         ended_us, seq, throttled, due_us, missed, started_by, started_by_name, guards_overridden, \
+         trial_rows, segments, source_us, source_age_us, same_source FROM runs "
     };
 }
 
@@ -30,8 +36,8 @@ pub(super) async fn run_in(view: &mut View, run: RunId) -> Result<Option<RunView
     const NUMBERS: Numbers = numbers!("run_id = $1");
     let args = args![text(run)];
     let Some(row) = view.row(RUN, args).await? else { return Ok(None) };
-    let mut tallies = tallies(view, &NUMBERS, args).await?;
-    decode(row, &mut tallies).map(Some)
+    let mut numbers = numbered(view, &NUMBERS, args).await?;
+    decode(row, &mut numbers).map(Some)
 }
 
 /// Which runs are wanted.
@@ -106,16 +112,17 @@ pub async fn runs(store: &Reader, query: &RunsQuery) -> Result<Vec<RunView>, Sto
     };
     let mut view = store.view().await?;
     let rows = view.rows(page.runs, &args).await?;
-    let mut tallies = match rows.len() {
+    let mut numbers = match rows.len() {
         0 => HashMap::new(),
-        _ => tallies(&mut view, &page.numbers, &args).await?,
+        _ => numbered(&mut view, &page.numbers, &args).await?,
     };
     view.end().await?;
-    rows.into_iter().map(|row| decode(row, &mut tallies)).collect()
+    rows.into_iter().map(|row| decode(row, &mut numbers)).collect()
 }
 
-fn decode(mut row: Row, tallies: &mut HashMap<RunId, Tally>) -> Result<RunView, StoreError> {
+fn decode(mut row: Row, numbers: &mut HashMap<RunId, Numbered>) -> Result<RunView, StoreError> {
     let (run, state) = (row.parsed()?, row.parsed()?);
+    let Numbered { tally, segments: counted } = numbers.remove(&run).unwrap_or_default();
     let (export, cause) = (row.opt_parsed()?, row.parsed()?);
     let (reason, detail) = (row.opt_parsed::<FailReason>()?, row.opt_string()?);
     let failure = reason.filter(|_| state == RunState::Failed);
@@ -124,7 +131,7 @@ fn decode(mut row: Row, tallies: &mut HashMap<RunId, Tally>) -> Result<RunView, 
         export,
         state,
         cause,
-        tally: tallies.remove(&run).unwrap_or_default(),
+        tally,
         failure: failure.map(|reason| Failure { reason, detail: detail.unwrap_or_default() }),
         connection: row.opt_parsed()?,
         account_id: row.string()?,
@@ -140,10 +147,25 @@ fn decode(mut row: Row, tallies: &mut HashMap<RunId, Tally>) -> Result<RunView, 
         seq: row.count()?,
         due: None,
         missed: 0,
+        guards_overridden: false,
+        trial_rows: None,
+        segments: Vec::new(),
+        not_by_segment: RowCounts::default(),
+        source_modified: None,
+        source_age: None,
+        same_source: false,
     };
     view.tally.throttled += row.count()?;
     (view.due, view.missed) = (row.opt_time()?, row.count()?);
     view.started_by = Who { subject: row.string()?, name: row.string()? };
+    view.guards_overridden = row.flag()?;
+    view.trial_rows = Some(row.count()?).filter(|rows| *rows > 0);
+    let segments = row.opt_string()?;
+    (view.segments, view.not_by_segment) =
+        spread(run, segments.as_deref(), &counted, &view.tally.counts)?;
+    view.source_modified = row.opt_time()?;
+    view.source_age = row.opt_time()?.map(|age| age.since(Micros(0)));
+    view.same_source = row.flag()?;
     Ok(view)
 }
 

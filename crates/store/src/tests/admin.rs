@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use segue_model::{BatchNo, Cause, ConnectionId, ExportId, Id, Micros, RunId, RunState, Who};
+use segue_model::{
+    BatchNo, Cause, ConnectionId, ExportId, Freshness, Id, Micros, RunId, RunState, Who,
+};
 use uuid::Uuid;
 
 use super::{accepted, new_run, run_id, staged};
@@ -113,6 +115,10 @@ fn export(n: u128, connection: u128) -> Export {
         allow_live_flows: true,
         allow_empty: false,
         max_profiles: None,
+        max_growth: None,
+        max_shrinkage: Some(0),
+        max_rejects: None,
+        freshness: None,
         schedule: r#""system""#.to_owned(),
         owner: Who { subject: "token:1".to_owned(), name: "One".to_owned() },
         disabled: false,
@@ -188,6 +194,13 @@ async fn export_comes_back_as_it_was_written_and_changed(engine: Engine) {
         allow_live_flows: false,
         allow_empty: true,
         max_profiles: Some(7),
+        max_growth: Some(5),
+        max_shrinkage: None,
+        max_rejects: Some(100),
+        freshness: Some(Freshness {
+            max_source_age: Duration::from_hours(30),
+            wait: Duration::from_hours(2),
+        }),
         schedule: r#""off""#.to_owned(),
         owner: Who::default(),
         disabled: true,

@@ -42,10 +42,10 @@ async fn schema_of_another_version_is_refused_in_words(engine: Engine) {
     let url = fixture.database.url().to_owned();
     let connect = |schema| Store::connect(&url, schema, Arc::new(fixture.clock.clone()));
     connect(Schema::Expect).await.unwrap();
-    set_version(&fixture, 9).await;
+    set_version(&fixture, 999).await;
     for schema in [Schema::Expect, Schema::Migrate] {
         let err = connect(schema).await.unwrap_err();
-        assert!(matches!(err, StoreError::Newer { found: 9, .. }), "{err}");
+        assert!(matches!(err, StoreError::Newer { found: 999, .. }), "{err}");
         assert!(err.to_string().contains("newer version of segue"));
     }
     set_version(&fixture, 1).await;
@@ -63,7 +63,7 @@ async fn set_version(fixture: &Fixture, version: i64) {
         tx.execute("INSERT INTO schema_version VALUES ($1)", args![version]).await.unwrap();
     } else {
         let statement =
-            if version == 1 { "PRAGMA user_version = 1" } else { "PRAGMA user_version = 9" };
+            if version == 1 { "PRAGMA user_version = 1" } else { "PRAGMA user_version = 999" };
         tx.execute(statement, &[]).await.unwrap();
     }
     tx.commit().await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use segue_model::{
-    BatchNo, ContentHash, Counts, FailReason, Micros, RejectReason, RunId, RunState, Stop,
+    BatchNo, ContentHash, Counts, FailReason, Guards, Micros, RejectReason, RunId, RunState, Stop,
     UndeliveredReason,
     work::{Child, Confirmation, KnownBatch, Rejects},
 };
@@ -306,11 +306,12 @@ async fn batch_that_klaviyo_may_have_taken_is_not_called_unsent(engine: Engine) 
 async fn limit_of_profiles_holds_everything_back(engine: Engine) {
     let fixture = Fixture::new(engine).await;
     let mut tx = fixture.tx().await;
-    let new = runs::NewRun { max_profiles: Some(5), ..new_run(run_id(7)) };
+    let guards = Guards { max_profiles: Some(5), ..Guards::default() };
+    let new = runs::NewRun { guards, ..new_run(run_id(7)) };
     runs::create(&mut tx, &new).await.unwrap();
     let run = runs::lock(&mut tx, run_id(7)).await.unwrap().unwrap();
     assert!(run.hold);
-    assert_eq!(run.max_profiles, Some(5));
+    assert_eq!(run.guards, guards);
     assert_eq!(runs::add_profiles(&mut tx, run.run, 4).await.unwrap(), 4);
     assert_eq!(runs::add_profiles(&mut tx, run.run, 3).await.unwrap(), 7);
 }
@@ -321,7 +322,7 @@ async fn run_reads_back_as_it_was_made(engine: Engine) {
     runs::create(&mut tx, &new_run(run_id(7))).await.unwrap();
     let run = runs::lock(&mut tx, run_id(7)).await.unwrap().unwrap();
     assert_eq!((run.state, run.stop, run.read_done), (RunState::Queued, None, false));
-    assert_eq!((run.max_profiles, run.hold, run.allow_empty), (None, false, false));
+    assert_eq!((run.guards, run.hold), (Guards::default(), false));
     assert_eq!(
         (run.confirm_timeout, run.deadline),
         (Duration::from_hours(2), Duration::from_hours(24))

@@ -11,7 +11,7 @@ mod races;
 mod retention;
 mod views;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use segue_model::{
     BatchNo, ClaimId, ContentHash, Id, JobId, Micros, PermitId, RejectReason, RunId,
@@ -87,8 +87,11 @@ fn new_run(run: RunId) -> NewRun {
         list_id: "XyZ789".to_owned(),
         plan: "{}".to_owned(),
         hold: false,
-        max_profiles: None,
-        allow_empty: false,
+        guards: segue_model::Guards::default(),
+        guards_overridden: false,
+        trial_rows: None,
+        freshness: None,
+        segments: None,
         confirm_timeout: Duration::from_hours(2),
         deadline: Duration::from_hours(24),
         splits: 1,
@@ -109,11 +112,16 @@ fn staged(no: u32) -> StagedBatch {
         rejects: rejects(RejectReason::EmailInvalid, 1, &format!("{no}-mapping")),
         warnings: 3,
         warnings_report: Some(format!("{no}-warnings")),
+        objects: BTreeMap::new(),
     }
 }
 
 fn rejects(reason: RejectReason, n: u64, report: &str) -> Rejects {
-    Rejects { by_reason: [(reason, n)].into(), report: Some(report.to_owned()) }
+    Rejects {
+        by_reason: [(reason, n)].into(),
+        report: Some(report.to_owned()),
+        ..Rejects::default()
+    }
 }
 
 fn accepted(klaviyo_job: &str, sent: u64) -> Acceptance {

@@ -1,7 +1,10 @@
 //! Exports: what is exported where.
 
-use segue_model::{ConnectionId, ExportId, Micros, RunId, Who};
+use std::time::Duration;
 
+use segue_model::{ConnectionId, ExportId, Freshness, Micros, RunId, Who};
+
+use super::runs::as_time;
 use crate::{
     StoreError, Tx,
     sql::{Arg, Row, args, text},
@@ -22,6 +25,11 @@ pub struct Export {
     pub allow_empty: bool,
     /// `None`: no limit.
     pub max_profiles: Option<u64>,
+    /// In percent, as are the next two. `None`: what holds unless somebody says otherwise; 0: not judged.
+    pub max_growth: Option<u32>,
+    pub max_shrinkage: Option<u32>,
+    pub max_rejects: Option<u32>,
+    pub freshness: Option<Freshness>,
     /// JSON.
     pub schedule: String,
     /// Whom its runs act for.
@@ -59,7 +67,8 @@ macro_rules! export_columns {
     () => {
         "export_id, display_name, connection_id, list_id, segments, mapping, allow_live_flows, \
          allow_empty, max_profiles, schedule, next_us, waiting_us, missed, problem_us, problem, \
-         problem_detail, owner, owner_name, disabled, created_us, updated_us"
+         problem_detail, owner, owner_name, disabled, created_us, updated_us, max_growth, \
+         max_shrinkage, max_rejects, max_source_age_us, source_wait_us"
     };
 }
 pub(crate) use export_columns;
@@ -68,8 +77,9 @@ pub async fn create(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO exports (export_id, display_name, connection_id, list_id, \
          segments, mapping, allow_live_flows, allow_empty, max_profiles, updated_us, schedule, \
          next_us, waiting_us, missed, problem_us, problem, problem_detail, owner, owner_name, \
-         disabled, created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-         $15, $16, $17, $18, $19, $20, $21)";
+         disabled, max_growth, max_shrinkage, max_rejects, max_source_age_us, source_wait_us, \
+         created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+         $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)";
     let mut args = changeable(export);
     args.push(export.created.into());
     tx.execute(SQL, &args).await?;
@@ -92,7 +102,8 @@ pub async fn update(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
          segments = $5, mapping = $6, allow_live_flows = $7, allow_empty = $8, max_profiles = $9, \
          updated_us = $10, schedule = $11, next_us = $12, waiting_us = $13, missed = $14, \
          problem_us = $15, problem = $16, problem_detail = $17, owner = $18, owner_name = $19, \
-         disabled = $20 WHERE export_id = $1";
+         disabled = $20, max_growth = $21, max_shrinkage = $22, max_rejects = $23, \
+         max_source_age_us = $24, source_wait_us = $25 WHERE export_id = $1";
     tx.execute(SQL, &changeable(export)).await?;
     Ok(())
 }
@@ -124,6 +135,11 @@ fn changeable(export: &Export) -> Vec<Arg> {
         export.owner.subject.as_str().into(),
         export.owner.name.as_str().into(),
         export.disabled.into(),
+        export.max_growth.into(),
+        export.max_shrinkage.into(),
+        export.max_rejects.into(),
+        export.freshness.map(|it| as_time(it.max_source_age)).into(),
+        as_time(export.freshness.map(|it| it.wait).unwrap_or_default()).into(),
     ]
 }
 
@@ -178,7 +194,16 @@ pub(crate) fn decode(mut row: Row) -> Result<Export, StoreError> {
         disabled: row.flag()?,
         created: row.time()?,
         updated: row.time()?,
+        max_growth: row.opt_small()?,
+        max_shrinkage: row.opt_small()?,
+        max_rejects: row.opt_small()?,
+        freshness: decode_freshness(&mut row)?,
     })
+}
+
+fn decode_freshness(row: &mut Row) -> Result<Option<Freshness>, StoreError> {
+    let (max_source_age, wait) = (row.opt_time()?, Duration::from_micros(row.count()?));
+    Ok(max_source_age.map(|age| Freshness { max_source_age: age.since(Micros(0)), wait }))
 }
 
 fn decode_timing(row: &mut Row) -> Result<Timing, StoreError> {

@@ -19,10 +19,13 @@ pub struct Ended {
     pub read_done: bool,
     /// `None`: it goes on.
     pub ended: Option<Micros>,
+    /// As JSON.
+    pub segments: Option<String>,
 }
 
 pub async fn ended(tx: &mut Tx, run: RunId) -> Result<Option<Ended>, StoreError> {
-    const SQL: &str = "SELECT export_id, connection_id, account_id, list_id, plan, read_done, ended_us \
+    const SQL: &str = "SELECT export_id, connection_id, account_id, list_id, plan, read_done, ended_us, \
+         segments \
          FROM runs WHERE run_id = $1";
     let decode = |mut row: Row| {
         Ok(Ended {
@@ -33,6 +36,7 @@ pub async fn ended(tx: &mut Tx, run: RunId) -> Result<Option<Ended>, StoreError>
             plan: row.string()?,
             read_done: row.flag()?,
             ended: row.opt_time()?,
+            segments: row.opt_string()?,
         })
     };
     tx.row(SQL, args![text(run)]).await?.map(decode).transpose()

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use segue_model::{
-    Cause, ClaimId, ConnectionId, Counts, ExportId, FailReason, JobId, Micros, RunFacts, RunId,
-    RunState, Stop, Who,
+    Cause, ClaimId, ConnectionId, Counts, ExportId, FailReason, Freshness, Guards, JobId, Micros,
+    RunFacts, RunId, RunState, Stop, Who,
 };
 
 use crate::{
@@ -20,10 +20,17 @@ pub struct NewRun {
     pub list_id: String,
     /// What the reader needs, as JSON.
     pub plan: String,
-    /// Nothing is sent before the whole segment was read.
+    /// Nothing is sent before the whole segment was read. It is so whenever a guard needs it.
     pub hold: bool,
-    pub max_profiles: Option<u64>,
-    pub allow_empty: bool,
+    pub guards: Guards,
+    /// Somebody wanted it to run whatever the guards of its export say.
+    pub guards_overridden: bool,
+    /// A trial: only so many rows are to be read, as its plan says too.
+    pub trial_rows: Option<u64>,
+    /// `None`: its source may be as old as it is.
+    pub freshness: Option<Freshness>,
+    /// The segments, as JSON, if they are known at the start.
+    pub segments: Option<String>,
     /// How long Klaviyo may take from accepting a batch to confirming it.
     pub confirm_timeout: Duration,
     /// How long the run may take.
@@ -82,8 +89,15 @@ pub struct Run {
     pub list_id: String,
     pub plan: String,
     pub hold: bool,
-    pub max_profiles: Option<u64>,
-    pub allow_empty: bool,
+    pub guards: Guards,
+    pub freshness: Option<Freshness>,
+    /// As JSON. `None`: nobody has said which there are.
+    pub segments: Option<String>,
+    /// The plan says what is read, not what is wanted.
+    pub frozen: bool,
+    pub export: Option<ExportId>,
+    pub created: Micros,
+    pub trial_rows: Option<u64>,
     pub confirm_timeout: Duration,
     pub deadline: Duration,
     pub splits_left: u64,
@@ -102,22 +116,24 @@ pub async fn create(tx: &mut Tx, new: &NewRun) -> Result<bool, StoreError> {
     const SQL: &str = "INSERT INTO runs (run_id, state, account_id, list_id, plan, hold, \
          max_profiles, allow_empty, confirm_us, deadline_us, splits_left, read_done, parked, \
          profiles, throttled, created_us, resumed_us, frozen, cause, export_id, connection_id, \
-         request_id, retry_of, trace, due_us, missed, started_by, started_by_name) \
+         request_id, retry_of, trace, due_us, missed, started_by, started_by_name, max_growth, \
+         max_shrinkage, max_rejects, guards_overridden, trial_rows, max_source_age_us, \
+         source_wait_us, segments) \
          VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 0, $11, $11, $12, \
-         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30) \
          ON CONFLICT (export_id) WHERE ended_us IS NULL DO NOTHING";
     let now = tx.now();
     let Origin { cause, export, connection, request_id, retry_of, trace, started_by, due, missed } =
         &new.origin;
+    let guards = &new.guards;
     let args = args![
         text(new.run),
         new.account_id.as_str(),
         new.list_id.as_str(),
         new.plan.as_str(),
-        // Whether there are too many is known at the end of the segment, and then nothing may have gone.
-        new.hold || new.max_profiles.is_some(),
-        new.max_profiles.unwrap_or(u64::MAX),
-        new.allow_empty,
+        new.hold || guards.hold(),
+        guards.max_profiles.unwrap_or(u64::MAX),
+        guards.allow_empty,
         micros(new.confirm_timeout),
         micros(new.deadline),
         new.splits,
@@ -133,6 +149,14 @@ pub async fn create(tx: &mut Tx, new: &NewRun) -> Result<bool, StoreError> {
         *missed,
         started_by.subject.as_str(),
         started_by.name.as_str(),
+        guards.max_growth,
+        guards.max_shrinkage,
+        guards.max_rejects,
+        new.guards_overridden,
+        new.trial_rows.unwrap_or(0),
+        new.freshness.map(|it| as_time(it.max_source_age)),
+        micros(new.freshness.map(|it| it.wait).unwrap_or_default()),
+        new.segments.clone(),
     ];
     Ok(tx.execute(SQL, args).await? > 0)
 }
@@ -163,7 +187,8 @@ macro_rules! lock {
             $which,
             " RETURNING run_id, state, account_id, connection_id, list_id, plan, hold, \
              max_profiles, allow_empty, confirm_us, deadline_us, splits_left, read_done, stop, \
-             parked, resumed_us, first_request_us"
+             parked, resumed_us, first_request_us, max_growth, max_shrinkage, max_rejects, \
+             max_source_age_us, source_wait_us, segments, frozen, export_id, created_us, trial_rows"
         )
     };
 }
@@ -173,7 +198,7 @@ pub(crate) const LOCK_OF_CLAIM: &str = lock!("(SELECT run_id FROM jobs WHERE cla
 pub(crate) const LOCK_OF_JOB: &str = lock!("(SELECT run_id FROM jobs WHERE job_id = $1)");
 
 fn decode(mut row: Row) -> Result<Run, StoreError> {
-    Ok(Run {
+    let mut run = Run {
         run: row.parsed()?,
         state: row.parsed()?,
         account_id: row.string()?,
@@ -181,8 +206,17 @@ fn decode(mut row: Row) -> Result<Run, StoreError> {
         list_id: row.string()?,
         plan: row.string()?,
         hold: row.flag()?,
-        max_profiles: Some(row.count()?).filter(|most| i64::try_from(*most) != Ok(i64::MAX)),
-        allow_empty: row.flag()?,
+        guards: Guards {
+            max_profiles: Some(row.count()?).filter(|most| i64::try_from(*most) != Ok(i64::MAX)),
+            allow_empty: row.flag()?,
+            ..Guards::default()
+        },
+        freshness: None,
+        segments: None,
+        frozen: false,
+        export: None,
+        created: Micros(0),
+        trial_rows: None,
         confirm_timeout: Duration::from_micros(row.count()?),
         deadline: Duration::from_micros(row.count()?),
         splits_left: row.count()?,
@@ -196,7 +230,19 @@ fn decode(mut row: Row) -> Result<Run, StoreError> {
         parked: row.flag()?,
         resumed: row.time()?,
         first_request: row.opt_time()?,
-    })
+    };
+    // Columns that came later stand behind the others.
+    let guards = &mut run.guards;
+    guards.max_growth = row.opt_small()?;
+    guards.max_shrinkage = row.opt_small()?;
+    guards.max_rejects = row.opt_small()?;
+    let (max_source_age, wait) = (row.opt_time()?, Duration::from_micros(row.count()?));
+    run.freshness =
+        max_source_age.map(|age| Freshness { max_source_age: age.since(Micros(0)), wait });
+    (run.segments, run.frozen) = (row.opt_string()?, row.flag()?);
+    (run.export, run.created) = (row.opt_parsed()?, row.time()?);
+    run.trial_rows = Some(row.count()?).filter(|rows| *rows > 0);
+    Ok(run)
 }
 
 /// Every run that has not ended and that somebody works on.
@@ -378,4 +424,9 @@ pub async fn counts(tx: &mut Tx, run: RunId) -> Result<Counts, StoreError> {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A duration as a cell that may be NULL.
+pub(crate) fn as_time(duration: Duration) -> Micros {
+    Micros(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use segue_dedupe::{Dedupe, DedupeError, fingerprint};
 use segue_klaviyo::{ListId, import};
 use segue_model::{
-    BatchNo, MAX_BATCH_BYTES, MAX_BATCH_PROFILES, Pii, Position, RejectReason, WarningReason,
+    BatchNo, MAX_BATCH_BYTES, MAX_BATCH_PROFILES, Pii, Position, RejectReason, RowCounts,
+    WarningReason,
 };
 use segue_profile::{FieldStats, Mapper, Mapping, MappingError, Reject};
 use segue_source::{BadRow, Item, Row, Rows, Segment, SourceError};
@@ -33,6 +34,8 @@ pub struct Cut {
     pub reject_records: Vec<u8>,
     pub warnings: u64,
     pub warning_records: Vec<u8>,
+    /// How the rows are spread over the objects of the segment.
+    pub objects: BTreeMap<u32, RowCounts>,
 }
 
 /// How the segment is read, apart from what the plan says.
@@ -125,9 +128,35 @@ struct Open {
     rejects: BTreeMap<RejectReason, u64>,
     reject_records: Writer<RejectReason>,
     warning_records: Writer<WarningReason>,
+    /// Of each object, in their order. Rows come object after object, so the last is nearly always the one.
+    objects: Vec<(u32, RowCounts)>,
 }
 
 impl Open {
+    /// Counts a row.
+    fn count(&mut self, object: u32) -> &mut RowCounts {
+        self.rows += 1;
+        if self.objects.last().is_none_or(|(last, _)| *last != object) {
+            self.objects.push((object, RowCounts::default()));
+        }
+        let last = self.objects.len() - 1;
+        let counts = &mut self.objects[last].1;
+        counts.rows += 1;
+        counts
+    }
+
+    /// Leaves of the numbers only those of its profiles, and returns the others.
+    fn split_objects(&mut self) -> Vec<(u32, RowCounts)> {
+        let mut others = std::mem::take(&mut self.objects);
+        for (object, counts) in &mut others {
+            let others = counts.duplicates + counts.rejected;
+            let profiles = RowCounts { rows: counts.rows - others, ..RowCounts::default() };
+            counts.rows = others;
+            self.objects.push((*object, profiles));
+        }
+        others
+    }
+
     /// Bytes of records.
     fn reports(&self) -> usize {
         self.reject_records.len() + self.warning_records.len()
@@ -270,8 +299,8 @@ impl<'a> Cutter<'a> {
     ) -> Result<(), ReadError> {
         // A batch that a row before this one completes goes without it.
         self.settle(sink)?;
+        self.open.count(position.object).rejected += 1;
         self.open.reject(position, reject);
-        self.open.rows += 1;
         Ok(())
     }
 
@@ -341,17 +370,20 @@ impl<'a> Cutter<'a> {
 
     /// Hands over what is known of the rows so far, but for the profiles of the open batch.
     fn hand_over_reports(&mut self, sink: &mut impl Sink) -> Result<(), ReadError> {
-        let Open { body, index, profiles, .. } = &mut self.open;
+        let others = self.open.split_objects();
+        let Open { body, index, profiles, objects, .. } = &mut self.open;
         let kept = *profiles as u64;
         let next = Open {
             body: std::mem::take(body),
             index: std::mem::take(index),
             profiles: *profiles,
             rows: kept,
+            objects: std::mem::take(objects),
             ..Open::default()
         };
         let mut full = std::mem::replace(&mut self.open, next);
         full.rows -= kept;
+        full.objects = others;
         self.hand_over(sink, full, Bytes::new(), Bytes::new(), 0)
     }
 
@@ -394,8 +426,17 @@ impl<'a> Cutter<'a> {
             reject_records: full.reject_records.finish(),
             warnings: full.warning_records.records(),
             warning_records: full.warning_records.finish(),
+            objects: by_object(&full.objects),
         })
     }
+}
+
+fn by_object(counted: &[(u32, RowCounts)]) -> BTreeMap<u32, RowCounts> {
+    let mut objects: BTreeMap<u32, RowCounts> = BTreeMap::new();
+    for (object, counts) in counted.iter().filter(|(_, counts)| counts.rows > 0) {
+        objects.entry(*object).or_default().add(*counts);
+    }
+    objects
 }
 
 /// The identity of a profile from its JSON: what stands behind `"email":"`, where nothing is escaped.

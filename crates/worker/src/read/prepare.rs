@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use segue_model::{Cell, Cells};
+use segue_model::{Cell, Cells, SegmentSource};
 use segue_profile::{
     MapOptions, Mapper, Mapping, MappingError, Properties, SAMPLE_ROWS, Sample, plan,
 };
@@ -56,6 +56,19 @@ pub enum PrepareError {
          columns, or name those that should be sent with --properties"
     )]
     ColumnUnknown { object: String, column: String },
+}
+
+/// What was found of each segment that `patterns` name, which the segment was opened by.
+pub fn segment_sources(segment: &Segment, patterns: &[String]) -> Vec<SegmentSource> {
+    let found = |(nth, name): (u32, &String)| {
+        let objects = segment.objects().iter().filter(|object| object.pattern() == nth);
+        SegmentSource {
+            name: name.clone(),
+            objects: u32::try_from(objects.clone().count()).unwrap_or(u32::MAX),
+            modified: objects.map(|object| object.version().modified()).max(),
+        }
+    };
+    (0..).zip(patterns).map(found).collect()
 }
 
 /// Looks at the first rows and decides over the mapping. Blocking.

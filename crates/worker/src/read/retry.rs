@@ -1,10 +1,12 @@
 //! Batches of an ended run are staged for a new one, as they are.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use segue_dedupe::fingerprint;
 use segue_klaviyo::{ListId, import};
 use segue_model::{
-    BatchNo, ContentHash, FailReason, RunId,
+    BatchNo, ContentHash, FailReason, RowCounts, RunId,
     work::{Next, ReadWork, Rejects, StagedBatch, Verdict},
 };
 use segue_staging::{Index, IndexBuilder, IndexEntry, Key, Staging, StagingError};
@@ -31,11 +33,12 @@ pub(super) async fn stage<C: ControlPlane>(
             needs_index: known.is_none_or(|known| known.needs_index),
         };
         let moved = shared.staging.off_thread(move |staging| move_it.to(staging)).await?;
-        if let Err(Lost { reason, detail }) = moved {
-            return Ok(Verdict::FailRun { reason, detail });
-        }
+        let objects = match moved {
+            Ok(objects) => objects,
+            Err(Lost { reason, detail }) => return Ok(Verdict::FailRun { reason, detail }),
+        };
         metrics::rows_read(batch.profiles);
-        let staged = staged(no, batch);
+        let staged = staged(no, batch, objects);
         if shared.control_plane.stage(held.claim(), &staged).await? == Next::Stop {
             return Ok(Verdict::Retry);
         }
@@ -47,7 +50,7 @@ pub(super) async fn stage<C: ControlPlane>(
     Ok(Verdict::ReadDone { summary: super::summary(&segue_profile::FieldStats::default()) })
 }
 
-fn staged(no: BatchNo, batch: &RetryBatch) -> StagedBatch {
+fn staged(no: BatchNo, batch: &RetryBatch, objects: BTreeMap<u32, RowCounts>) -> StagedBatch {
     StagedBatch {
         batch: no,
         hash: batch.hash,
@@ -58,7 +61,17 @@ fn staged(no: BatchNo, batch: &RetryBatch) -> StagedBatch {
         rejects: Rejects::default(),
         warnings: 0,
         warnings_report: None,
+        objects,
     }
+}
+
+/// Whose rows the profiles of a batch are.
+fn objects_of(index: &Index) -> BTreeMap<u32, RowCounts> {
+    let mut objects: BTreeMap<u32, RowCounts> = BTreeMap::new();
+    for entry in index.iter() {
+        objects.entry(entry.position.object).or_default().rows += 1;
+    }
+    objects
 }
 
 /// One batch on its way from one run to another.
@@ -78,20 +91,23 @@ struct Lost {
 }
 
 impl Move {
-    /// Blocking.
-    fn to(&self, staging: &Staging) -> Result<Result<(), Lost>, StagingError> {
+    /// Returns whose rows the profiles are, if that is not known already. Blocking.
+    fn to(
+        &self,
+        staging: &Staging,
+    ) -> Result<Result<BTreeMap<u32, RowCounts>, Lost>, StagingError> {
         if !self.needs_body && !self.needs_index {
-            return Ok(Ok(()));
+            return Ok(Ok(BTreeMap::new()));
         }
         let (run, hash) = (self.of, self.batch.hash);
         let body = staging.get(&Key::Body { run, hash })?;
         let index = staging.get(&Key::Index { run, hash })?;
         let Some((body, index)) = body.zip(index) else {
             let there = self.is_there(staging)?;
-            return Ok(there.then_some(()).ok_or_else(|| self.expired()));
+            return Ok(there.ok_or_else(|| self.expired()));
         };
-        let index = match self.checked(&body, index) {
-            Ok(index) => index,
+        let (index, objects) = match self.checked(&body, index) {
+            Ok(checked) => checked,
             Err(what) => return Ok(Err(self.unfit(what))),
         };
         if self.needs_index {
@@ -100,11 +116,15 @@ impl Move {
         if self.needs_body {
             put(staging, &Key::Body { run: self.run, hash }, body, true)?;
         }
-        Ok(Ok(()))
+        Ok(Ok(objects))
     }
 
-    /// The index for the new run, if body and index are what the plan says.
-    fn checked(&self, body: &Bytes, index: Bytes) -> Result<Bytes, &'static str> {
+    /// The index for the new run and what it counts, if body and index are what the plan says.
+    fn checked(
+        &self,
+        body: &Bytes,
+        index: Bytes,
+    ) -> Result<(Bytes, BTreeMap<u32, RowCounts>), &'static str> {
         let mut begin = Vec::new();
         import::begin(&mut begin, &self.list);
         if !body.starts_with(&begin) {
@@ -114,7 +134,8 @@ impl Move {
         if index.len() as u64 != self.batch.profiles {
             return Err("has another number of profiles");
         }
-        reseeded(&index, body, seed_of(self.run)).ok_or("has the index of another")
+        let made = reseeded(&index, body, seed_of(self.run)).ok_or("has the index of another")?;
+        Ok((made, objects_of(&index)))
     }
 
     fn expired(&self) -> Lost {
@@ -129,11 +150,17 @@ impl Move {
         Lost { reason: FailReason::StagingFailed, detail }
     }
 
-    /// An earlier attempt may have moved it before the old run's objects were purged.
-    fn is_there(&self, staging: &Staging) -> Result<bool, StagingError> {
+    /// An earlier attempt may have moved it before the old run's objects were purged. Returns what it counts.
+    fn is_there(
+        &self,
+        staging: &Staging,
+    ) -> Result<Option<BTreeMap<u32, RowCounts>>, StagingError> {
         let (run, hash): (RunId, ContentHash) = (self.run, self.batch.hash);
         let body = !self.needs_body || staging.get(&Key::Body { run, hash })?.is_some();
-        Ok(body && staging.get(&Key::Index { run, hash })?.is_some())
+        let index = staging.get(&Key::Index { run, hash })?.filter(|_| body);
+        let objects =
+            |index| Index::parse(index).map(|index| objects_of(&index)).unwrap_or_default();
+        Ok(index.map(objects))
     }
 }
 

@@ -52,9 +52,14 @@ impl Stage {
             bytes,
             rows: cut.rows,
             duplicates: cut.duplicates,
-            rejects: Rejects { by_reason: cut.rejects, report: rejects },
+            rejects: Rejects {
+                by_reason: cut.rejects,
+                report: rejects,
+                by_object: BTreeMap::new(),
+            },
             warnings: cut.warnings,
             warnings_report: warnings,
+            objects: cut.objects,
         })
     }
 }

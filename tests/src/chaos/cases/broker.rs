@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
         })
     }),
     Case::new(("F9", "queues-purged"), "all queues are emptied, five times", |lane, rng| {
-        in_the_middle(lane, rng, Setup::default(), |world, rng| {
+        in_the_middle(lane, rng, Setup { guarded: true, ..Setup::default() }, |world, rng| {
             for _ in 0..5 {
                 Channel::of(&world.services).purge();
                 world.away(rng, 50..300);

@@ -105,7 +105,9 @@ fn versions_mixed(lane: &mut Lane, rng: &mut StdRng) -> Verdict {
 }
 
 fn kill_one(lane: &mut Lane, rng: &mut StdRng, kind: &str) -> Verdict {
-    in_the_middle(lane, rng, Setup::default(), |world, rng| {
+    // What a killed worker has read is there for the others, whether it is sent at once or when all is read.
+    let setup = Setup { guarded: kind == "worker", ..Setup::default() };
+    in_the_middle(lane, rng, setup, |world, rng| {
         let name = world.one_of(kind, rng);
         world.services.kill_and_restart(&name);
     })
@@ -113,7 +115,7 @@ fn kill_one(lane: &mut Lane, rng: &mut StdRng, kind: &str) -> Verdict {
 
 fn kill_many(lane: &mut Lane, rng: &mut StdRng) -> Verdict {
     let people = People::good(9_000).spoil(500, |n| format!("nobody{n}"), "email_invalid");
-    in_the_middle(lane, rng, Setup { people, ..Setup::default() }, |world, rng| {
+    in_the_middle(lane, rng, Setup { people, guarded: true, ..Setup::default() }, |world, rng| {
         for _ in 0..8 {
             let name = world.one_of("", rng);
             world.services.kill_and_restart(&name);

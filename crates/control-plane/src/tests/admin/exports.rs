@@ -50,7 +50,14 @@ fn mapping() -> v1::Mapping {
 async fn export_comes_back_as_it_was_given() {
     let world = World::new().await;
     let made = world.connection().await;
-    let guards = v1::Guards { allow_live_flows: true, allow_empty: true, max_profiles: 7 };
+    let guards = v1::Guards {
+        allow_live_flows: true,
+        allow_empty: true,
+        max_profiles: 7,
+        max_growth_percent: Some(7),
+        max_shrinkage_percent: None,
+        max_rejects_percent: Some(0),
+    };
     let given = v1::Export {
         mapping: Some(mapping()),
         guards: Some(guards),
@@ -152,7 +159,15 @@ async fn only_what_the_mask_names_changes() {
     let world = World::new().await;
     let saved = world.export().await;
     world.clock.advance(std::time::Duration::from_secs(1));
-    let guards = v1::Guards { allow_empty: true, max_profiles: 9, allow_live_flows: true };
+    let guards = v1::Guards {
+        allow_empty: true,
+        max_profiles: 9,
+        allow_live_flows: true,
+        max_growth_percent: Some(1),
+        max_shrinkage_percent: None,
+        max_rejects_percent: Some(3),
+    };
+    let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
     let wish = v1::Export {
         id: saved.id.clone(),
         display_name: "New".to_owned(),
@@ -161,6 +176,7 @@ async fn only_what_the_mask_names_changes() {
         mapping: Some(mapping()),
         guards: Some(guards),
         schedule: Some(v1::ExportSchedule { mode: Mode::Off.into(), own: None }),
+        freshness: Some(v1::Freshness { max_source_age: seconds(60), wait: seconds(30) }),
         ..v1::Export::default()
     };
     let paths = ["display_name", "mapping.email", "guards.max_profiles"];
@@ -182,8 +198,13 @@ async fn only_what_the_mask_names_changes() {
         "mapping.default_country",
         "guards.allow_empty",
         "guards.allow_live_flows",
+        "guards.max_growth_percent",
+        "guards.max_shrinkage_percent",
+        "guards.max_rejects_percent",
+        "freshness",
     ];
     let changed = update(&world, wish.clone(), &paths).await.unwrap();
+    assert_eq!(changed.freshness, wish.freshness);
     assert_eq!((changed.mapping, changed.guards), (wish.mapping.clone(), wish.guards));
     assert_eq!((changed.list_id, changed.segments), (wish.list_id.clone(), wish.segments.clone()));
 
@@ -252,4 +273,35 @@ async fn export_whose_run_goes_on_is_not_deleted() {
     assert_eq!(field_names(delete(&world, "x").await), ["id"]);
     // Its ended runs stay.
     assert_eq!(world.cancel(&run.id).await.unwrap().state(), v1::RunState::Cancelled);
+}
+
+#[tokio::test]
+async fn guards_and_freshness_have_limits() {
+    let world = World::new().await;
+    let saved = world.export().await;
+    let guards = v1::Guards {
+        max_growth_percent: Some(1_000_001),
+        max_shrinkage_percent: Some(101),
+        max_rejects_percent: Some(101),
+        ..v1::Guards::default()
+    };
+    let wrong = v1::Export { guards: Some(guards), ..saved.clone() };
+    let found = fields(update(&world, wrong, &["guards"]).await);
+    let named: Vec<_> = found.iter().map(|(field, _)| field.as_str()).collect();
+    let percent = ["growth", "shrinkage", "rejects"];
+    assert_eq!(named, percent.map(|it| format!("export.guards.max_{it}_percent")));
+    let duration = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    for (max_source_age, wait, wrong) in [
+        (None, None, "max_source_age"),
+        (duration(0), None, "max_source_age"),
+        (duration(-1), None, "max_source_age"),
+        (duration(366 * 86_400 + 1), None, "max_source_age"),
+        (duration(60), duration(12 * 3600 + 1), "wait"),
+        (duration(60), duration(-1), "wait"),
+    ] {
+        let freshness = Some(v1::Freshness { max_source_age, wait });
+        let export = v1::Export { freshness, ..saved.clone() };
+        let found = fields(update(&world, export, &["freshness"]).await);
+        assert_eq!(found[0].0, format!("export.freshness.{wrong}"));
+    }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod connections;
 mod dead;
 mod exports;
+mod guards;
 mod lists;
 mod looks;
 mod races;
@@ -154,15 +155,22 @@ impl World {
         Ok(self.exports().create_export(request).await?.into_inner().export.unwrap())
     }
 
-    /// An export with a connection of its own.
+    /// An export with a connection of its own, of which batches go while it is still read.
     async fn export(&self) -> v1::Export {
         let connection = self.connection().await;
-        self.create_export(export(&connection.id), "").await.unwrap()
+        let guards = v1::Guards {
+            max_growth_percent: Some(0),
+            max_shrinkage_percent: Some(0),
+            max_rejects_percent: Some(0),
+            ..v1::Guards::default()
+        };
+        let export = v1::Export { guards: Some(guards), ..export(&connection.id) };
+        self.create_export(export, "").await.unwrap()
     }
 
     async fn start(&self, export: &str, request_id: &str) -> Result<v1::Run, Status> {
         let (export_id, request_id) = (export.to_owned(), request_id.to_owned());
-        let request = v1::StartRunRequest { export_id, request_id };
+        let request = v1::StartRunRequest { export_id, request_id, ..Default::default() };
         Ok(self.runs().start_run(request).await?.into_inner().run.unwrap())
     }
 

@@ -8,7 +8,7 @@ use segue_store::{read_admin, test_util::Engine};
 use tonic::Code;
 
 use super::{World, connection, export, tester};
-use crate::{ControlPlane, Error, Refusal, Start};
+use crate::{ControlPlane, Error, Refusal, Start, StartOptions};
 
 segue_store::on_both_engines! {
     of_fifty_starts_with_different_requests_one_begins,
@@ -41,6 +41,7 @@ async fn start_many(
                 cause: Cause::OnDemand,
                 by: tester(Role::Administrator),
                 trace: None,
+                options: StartOptions::default(),
             };
             tokio::spawn(async move { cp.start_export(&start).await })
         })

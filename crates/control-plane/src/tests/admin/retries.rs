@@ -20,7 +20,7 @@ async fn failed(world: &World) -> v1::Run {
     let run = world.start(&export.id, "first").await.unwrap();
     let reader = world.claim(JobKind::Read).await.claim;
     let plan = json!({"kind": "frozen", "manifest": {"objects": ["a.csv"]}});
-    assert_eq!(world.cp.plan(reader, &plan.to_string()).await.unwrap(), Next::GoOn);
+    assert_eq!(world.cp.plan(reader, &plan.to_string(), &[]).await.unwrap(), Next::GoOn);
     for batch in 0..2 {
         assert_eq!(world.cp.stage(reader, &staged(batch)).await.unwrap(), Next::GoOn);
     }

@@ -88,7 +88,11 @@ async fn attempts(channel: &Channel, export: &v1::Export, run: &str) -> Vec<Resu
         v1::ScheduleExportsRequest { export_ids: vec![id.clone()], schedule, keep_own: false };
     let copy =
         v1::DuplicateExportRequest { id: id.clone(), ..v1::DuplicateExportRequest::default() };
-    let start = v1::StartRunRequest { export_id: id.clone(), request_id: "again".to_owned() };
+    let start = v1::StartRunRequest {
+        export_id: id.clone(),
+        request_id: "again".to_owned(),
+        ..Default::default()
+    };
     let retry = v1::RetryRunRequest { run_id: run.to_owned(), request_id: "retry".to_owned() };
     vec![
         update(channel, renamed, "display_name").await.map(drop),

@@ -67,9 +67,9 @@ async fn run_begins_with_what_its_export_says() {
     assert_eq!(serde_json::from_str::<Value>(&work.plan).unwrap(), plan);
     assert_eq!(work.credentials.key.expose_secret(), KEY);
     assert_eq!(work.credentials.account_id, "SIMULA");
-    assert_eq!(world.cp.plan(reader.claim, "{}").await.unwrap(), crate::work::Next::GoOn);
+    assert_eq!(world.cp.plan(reader.claim, "{}", &[]).await.unwrap(), crate::work::Next::GoOn);
     assert_eq!(world.plan(&run).await, json!({}));
-    assert_eq!(world.cp.plan(reader.claim, "[]").await.unwrap(), crate::work::Next::Stop);
+    assert_eq!(world.cp.plan(reader.claim, "[]", &[]).await.unwrap(), crate::work::Next::Stop);
 }
 
 #[tokio::test]
@@ -133,6 +133,7 @@ async fn run_that_could_not_be_sent_does_not_begin() {
         cause: segue_model::Cause::OnDemand,
         by: super::tester(segue_access::Role::Administrator),
         trace: None,
+        options: crate::StartOptions::default(),
     };
     let other = world.another(&[1; 32]).await;
     let err = other.start_export(&start).await.unwrap_err().to_string();
@@ -196,7 +197,8 @@ async fn jobs_of_a_run_belong_to_the_trace_of_its_start() {
     let export = world.export().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let (export_id, request_id) = (export.id, "r".to_owned());
-    let mut request = Request::new(v1::StartRunRequest { export_id, request_id });
+    let mut request =
+        Request::new(v1::StartRunRequest { export_id, request_id, ..Default::default() });
     request.metadata_mut().insert("traceparent", trace.parse().unwrap());
     world.runs().start_run(request).await.unwrap();
     let jobs = world.announced().await;

@@ -5,9 +5,10 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     rc::Rc,
+    time::Duration,
 };
 
-use segue_control_plane::{ExportFields, Guards, Mapping, Properties, Violation, grpc};
+use segue_control_plane::{ExportFields, Freshness, Guards, Mapping, Properties, Violation, grpc};
 use segue_klaviyo::ListId;
 use segue_proto::v1;
 use segue_schedule::ExportSchedule;
@@ -18,6 +19,7 @@ use super::{
     field::Field,
     timing,
 };
+use crate::cli::duration;
 
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,11 +252,13 @@ impl Reader<'_> {
             segments,
             mapping,
             guards,
+            freshness,
             schedule,
             disabled,
             owner,
         } = given;
         let mut said = BTreeSet::from([Field::Connection, Field::List, Field::Segments]);
+        said.extend(freshness.as_ref().map(|_| Field::Freshness));
         said.extend(schedule.as_ref().map(|_| Field::Schedule));
         said.extend(disabled.map(|_| Field::Disabled));
         said.extend(owner.as_ref().map(|_| Field::Owner));
@@ -268,6 +272,7 @@ impl Reader<'_> {
             segments: segments.value,
             mapping: self.mapping(mapping, &mut said),
             guards: guards.map(|given| guards_of(&given.value, &mut said)).unwrap_or_default(),
+            freshness: freshness.and_then(|given| self.freshness(given)),
             schedule,
             disabled: disabled.unwrap_or_default(),
         };
@@ -288,6 +293,33 @@ impl Reader<'_> {
         timing::of_export(given.value).unwrap_or_else(|words| {
             self.problems.note(&place, format!("schedule{words}"));
             ExportSchedule::System
+        })
+    }
+
+    fn freshness(
+        &mut self,
+        given: Spanned<document::WordOr<document::Freshness>>,
+    ) -> Option<Freshness> {
+        let place = self.place(&given);
+        let document::Freshness { max_source_age, wait } = match given.value {
+            WordOr::Word(word) if word == "any" => return None,
+            WordOr::Word(word) => {
+                let words = format!("freshness: {word:?} is neither any nor {{maxSourceAge: 26h}}");
+                self.problems.note(&place, words);
+                return None;
+            }
+            WordOr::Other(given) => given,
+        };
+        let mut read = |field: &str, text: &str| {
+            duration(text).unwrap_or_else(|words| {
+                self.problems.note(&place, format!("freshness.{field}: {words}"));
+                // Nothing else is wrong with it.
+                Duration::from_secs(1)
+            })
+        };
+        Some(Freshness {
+            max_source_age: read("maxSourceAge", &max_source_age),
+            wait: wait.map(|wait| read("wait", &wait)).unwrap_or_default(),
         })
     }
 
@@ -337,14 +369,27 @@ impl Reader<'_> {
 }
 
 fn guards_of(given: &document::Guards, said: &mut BTreeSet<Field>) -> Guards {
-    let document::Guards { allow_live_flows, allow_empty, max_profiles } = *given;
+    let document::Guards {
+        allow_live_flows,
+        allow_empty,
+        max_profiles,
+        max_growth_percent: max_growth,
+        max_shrinkage_percent: max_shrinkage,
+        max_rejects_percent: max_rejects,
+    } = *given;
     said.extend(allow_live_flows.map(|_| Field::AllowLiveFlows));
     said.extend(allow_empty.map(|_| Field::AllowEmpty));
     said.extend(max_profiles.map(|_| Field::MaxProfiles));
+    said.extend(max_growth.map(|_| Field::MaxGrowth));
+    said.extend(max_shrinkage.map(|_| Field::MaxShrinkage));
+    said.extend(max_rejects.map(|_| Field::MaxRejects));
     Guards {
         allow_live_flows: allow_live_flows.unwrap_or_default(),
         allow_empty: allow_empty.unwrap_or_default(),
         max_profiles: max_profiles.filter(|most| *most > 0),
+        max_growth,
+        max_shrinkage,
+        max_rejects,
     }
 }
 
@@ -372,6 +417,7 @@ impl Lines {
         let mut lines = BTreeMap::from(always);
         lines.extend(export.mapping.as_ref().map(|part| ("mapping", at(part))));
         lines.extend(export.guards.as_ref().map(|part| ("guards", at(part))));
+        lines.extend(export.freshness.as_ref().map(|part| ("freshness", at(part))));
         Self(lines)
     }
 
@@ -384,6 +430,10 @@ impl Lines {
             ("list_id", "list"),
             ("mapping.default_country", "mapping.defaultCountry"),
             ("guards.max_profiles", "guards.maxProfiles"),
+            ("guards.max_growth_percent", "guards.maxGrowthPercent"),
+            ("guards.max_shrinkage_percent", "guards.maxShrinkagePercent"),
+            ("guards.max_rejects_percent", "guards.maxRejectsPercent"),
+            ("freshness.max_source_age", "freshness.maxSourceAge"),
         ];
         let name = renamed.iter().find(|(from, _)| *from == field).map_or(field, |(_, to)| *to);
         let name = name.replace("properties.columns", "properties");

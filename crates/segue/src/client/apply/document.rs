@@ -66,6 +66,7 @@ pub(super) struct Export {
     pub(super) segments: Spanned<Vec<String>>,
     pub(super) mapping: Option<Spanned<Mapping>>,
     pub(super) guards: Option<Spanned<Guards>>,
+    pub(super) freshness: Option<Spanned<WordOr<Freshness>>>,
     pub(super) schedule: Option<Spanned<Timing>>,
     pub(super) disabled: Option<bool>,
     pub(super) owner: Option<Spanned<String>>,
@@ -86,6 +87,17 @@ pub(super) struct Guards {
     pub(super) allow_live_flows: Option<bool>,
     pub(super) allow_empty: Option<bool>,
     pub(super) max_profiles: Option<u64>,
+    pub(super) max_growth_percent: Option<u32>,
+    pub(super) max_shrinkage_percent: Option<u32>,
+    pub(super) max_rejects_percent: Option<u32>,
+}
+
+/// Durations, as `26h`. In its place `any`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Freshness {
+    pub(super) max_source_age: String,
+    pub(super) wait: Option<String>,
 }
 
 /// `never`, `system`, or when.
@@ -115,6 +127,10 @@ pub(super) trait Longer {
 }
 
 impl Longer for KeyPlace {
+    const IS_LIST: bool = false;
+}
+
+impl Longer for Freshness {
     const IS_LIST: bool = false;
 }
 

@@ -1,8 +1,11 @@
 //! What an export is made of: by its name in the file, by its path in the contract, and as a value that both
 //! sides are compared by.
 
+use segue_model::guards::{DEFAULT_MAX_GROWTH, DEFAULT_MAX_REJECTS, DEFAULT_MAX_SHRINKAGE};
 use segue_proto::v1::{self, export_schedule::Mode, properties::Select, schedule::Recurrence};
 use serde_json::{Map, Value, json};
+
+use crate::client::guards::typed;
 
 /// In the order in which differences are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,13 +20,17 @@ pub(super) enum Field {
     AllowLiveFlows,
     AllowEmpty,
     MaxProfiles,
+    MaxGrowth,
+    MaxShrinkage,
+    MaxRejects,
+    Freshness,
     Schedule,
     Disabled,
     Owner,
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Connection,
         Self::List,
         Self::Segments,
@@ -34,6 +41,10 @@ impl Field {
         Self::AllowLiveFlows,
         Self::AllowEmpty,
         Self::MaxProfiles,
+        Self::MaxGrowth,
+        Self::MaxShrinkage,
+        Self::MaxRejects,
+        Self::Freshness,
         Self::Schedule,
         Self::Disabled,
         Self::Owner,
@@ -52,6 +63,10 @@ impl Field {
             Self::AllowLiveFlows => "guards.allowLiveFlows",
             Self::AllowEmpty => "guards.allowEmpty",
             Self::MaxProfiles => "guards.maxProfiles",
+            Self::MaxGrowth => "guards.maxGrowthPercent",
+            Self::MaxShrinkage => "guards.maxShrinkagePercent",
+            Self::MaxRejects => "guards.maxRejectsPercent",
+            Self::Freshness => "freshness",
             Self::Schedule => "schedule",
             Self::Disabled => "disabled",
             Self::Owner => "owner",
@@ -71,6 +86,10 @@ impl Field {
             Self::AllowLiveFlows => "guards.allow_live_flows",
             Self::AllowEmpty => "guards.allow_empty",
             Self::MaxProfiles => "guards.max_profiles",
+            Self::MaxGrowth => "guards.max_growth_percent",
+            Self::MaxShrinkage => "guards.max_shrinkage_percent",
+            Self::MaxRejects => "guards.max_rejects_percent",
+            Self::Freshness => "freshness",
             Self::Schedule => "schedule",
             Self::Disabled => "disabled",
             Self::Owner => "owner.subject",
@@ -100,6 +119,12 @@ impl Field {
             Self::AllowLiveFlows => guards.allow_live_flows.into(),
             Self::AllowEmpty => guards.allow_empty.into(),
             Self::MaxProfiles => guards.max_profiles.into(),
+            Self::MaxGrowth => guards.max_growth_percent.unwrap_or(DEFAULT_MAX_GROWTH).into(),
+            Self::MaxShrinkage => {
+                guards.max_shrinkage_percent.unwrap_or(DEFAULT_MAX_SHRINKAGE).into()
+            }
+            Self::MaxRejects => guards.max_rejects_percent.unwrap_or(DEFAULT_MAX_REJECTS).into(),
+            Self::Freshness => freshness(export.freshness),
             Self::Schedule => export_schedule(export.schedule.as_ref()),
             Self::Disabled => export.disabled.into(),
             Self::Owner => {
@@ -107,6 +132,15 @@ impl Field {
             }
         }
     }
+}
+
+fn freshness(freshness: Option<v1::Freshness>) -> Value {
+    let Some(v1::Freshness { max_source_age, wait }) = freshness else { return "any".into() };
+    let mut value = json!({ "maxSourceAge": typed(max_source_age.unwrap_or_default()) });
+    if let Some(wait) = wait.filter(|wait| wait.seconds > 0) {
+        value["wait"] = typed(wait).into();
+    }
+    value
 }
 
 fn properties(properties: Option<&v1::Properties>) -> Value {

@@ -64,6 +64,7 @@ fn schema_names_exactly_the_fields_that_are_read() {
         ("export", fields_of::<document::Export>()),
         ("mapping", fields_of::<document::Mapping>()),
         ("guards", fields_of::<document::Guards>()),
+        ("freshness", fields_of::<document::Freshness>()),
         ("recurrence", fields_of::<document::Recurrence>()),
     ];
     let definitions = schema["definitions"].as_object().unwrap();
@@ -105,13 +106,17 @@ fn full() -> Value {
                     "email": "mail", "attributes": {"location.city": "town"},
                     "properties": ["tier"], "defaultCountry": "DE",
                 },
-                "guards": {"allowLiveFlows": true, "allowEmpty": false, "maxProfiles": 5},
+                "guards": {
+                    "allowLiveFlows": true, "allowEmpty": false, "maxProfiles": 5,
+                    "maxGrowthPercent": 10, "maxShrinkagePercent": 0, "maxRejectsPercent": 3,
+                },
+                "freshness": {"maxSourceAge": "26h", "wait": "2h"},
                 "schedule": {"cron": "0 6 * * *", "timeZone": "UTC"},
                 "disabled": true, "owner": "token:1",
             },
             {
                 "name": "M", "connection": "B", "list": "LIST02", "segments": ["b.csv"],
-                "mapping": {"properties": "none"}, "schedule": "never",
+                "mapping": {"properties": "none"}, "schedule": "never", "freshness": "any",
             },
         ],
     })
@@ -166,8 +171,9 @@ fn schema_allows_what_is_read_and_refuses_what_is_refused() {
         let violations = violations(&schema, &file);
         let read = testing::read(&[&file.to_string()]);
         allowed += usize::from(read.is_ok());
-        // The schema does not know which texts a list or a zone can be, and does not count names.
-        let finer = ["list:", "Country:", "timeZone:", "cron:", ".at:", "attributes["];
+        // The schema does not know which texts a list, a zone or a duration can be, and does not count names.
+        let finer =
+            ["list:", "Country:", "timeZone:", "cron:", ".at:", "attributes[", "freshness."];
         match read {
             Ok(_) => assert!(violations.is_empty(), "{violations:?}: {file:#}"),
             Err(words) if finer.iter().any(|field| words.contains(field)) => {}

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
+use segue_model::guards::{DEFAULT_MAX_GROWTH, DEFAULT_MAX_REJECTS, DEFAULT_MAX_SHRINKAGE};
 use segue_proto::v1;
 use serde::Serialize;
 
 use super::{Shown, short, time};
+use crate::client::guards::typed;
 
 #[derive(Serialize)]
 pub(in crate::client) struct Export {
@@ -14,6 +16,7 @@ pub(in crate::client) struct Export {
     segments: Vec<String>,
     mapping: Option<Mapping>,
     guards: Option<Guards>,
+    freshness: Option<Freshness>,
     schedule: String,
     next_run_at: Option<String>,
     schedule_problem: Option<ScheduleProblem>,
@@ -56,6 +59,16 @@ struct Guards {
     allow_live_flows: bool,
     allow_empty: bool,
     max_profiles: u64,
+    // What holds, whether somebody has said so or not.
+    max_growth_percent: u32,
+    max_shrinkage_percent: u32,
+    max_rejects_percent: u32,
+}
+
+#[derive(Serialize)]
+struct Freshness {
+    max_source_age: String,
+    wait: String,
 }
 
 impl From<v1::Export> for Export {
@@ -71,6 +84,15 @@ impl From<v1::Export> for Export {
                 allow_live_flows: guards.allow_live_flows,
                 allow_empty: guards.allow_empty,
                 max_profiles: guards.max_profiles,
+                max_growth_percent: guards.max_growth_percent.unwrap_or(DEFAULT_MAX_GROWTH),
+                max_shrinkage_percent: guards
+                    .max_shrinkage_percent
+                    .unwrap_or(DEFAULT_MAX_SHRINKAGE),
+                max_rejects_percent: guards.max_rejects_percent.unwrap_or(DEFAULT_MAX_REJECTS),
+            }),
+            freshness: export.freshness.map(|it| Freshness {
+                max_source_age: typed(it.max_source_age.unwrap_or_default()),
+                wait: typed(it.wait.unwrap_or_default()),
             }),
             schedule: export_schedule_in_words(export.schedule),
             next_run_at: time(export.next_run_at),

@@ -4,7 +4,7 @@ use segue_proto::v1;
 use serde::Serialize;
 
 use super::{Shown, short, state_name, time};
-use crate::ui;
+use crate::{client::guards::typed, ui};
 
 #[derive(Serialize)]
 pub(in crate::client) struct Run {
@@ -29,6 +29,48 @@ pub(in crate::client) struct Run {
     missed: u64,
     started_by: String,
     started_by_name: String,
+    guards_overridden: bool,
+    trial_rows: u64,
+    segments: Vec<Segment>,
+    not_by_segment: Option<Segment>,
+    source_modified_at: Option<String>,
+    source_age: Option<String>,
+    same_source: bool,
+}
+
+/// What became of the rows of one segment; without a name, of rows of which nobody knows of which they are.
+#[derive(Serialize)]
+struct Segment {
+    name: String,
+    rows_read: u64,
+    duplicates: u64,
+    rejected: u64,
+    delivered: Option<u64>,
+}
+
+impl From<v1::SegmentCounts> for Segment {
+    fn from(counts: v1::SegmentCounts) -> Self {
+        let v1::SegmentCounts { name, rows_read, duplicates, rejected, delivered } = counts;
+        Self { name, rows_read, duplicates, rejected, delivered }
+    }
+}
+
+impl Segment {
+    fn line(&self) -> String {
+        let Self { name, rows_read, duplicates, rejected, delivered } = self;
+        let name = if name.is_empty() { "not known by segment" } else { name };
+        let mut line = format!(
+            "{}: {} rows, {} rejected, {} duplicates",
+            ui::plain(name),
+            ui::grouped(*rows_read),
+            ui::grouped(*rejected),
+            ui::grouped(*duplicates),
+        );
+        if let Some(delivered) = delivered {
+            line = format!("{line}, {} delivered", ui::grouped(*delivered));
+        }
+        line
+    }
 }
 
 #[derive(Serialize)]
@@ -119,11 +161,41 @@ impl From<v1::Run> for Run {
             missed: run.missed,
             started_by: run.started_by,
             started_by_name: run.started_by_name,
+            guards_overridden: run.guards_overridden,
+            trial_rows: run.trial_rows,
+            segments: run.segments.into_iter().map(Segment::from).collect(),
+            not_by_segment: run.not_by_segment.map(Segment::from),
+            source_modified_at: time(run.source_modified_at),
+            source_age: run.source_age.map(typed),
+            same_source: run.same_source,
         }
     }
 }
 
 impl Run {
+    /// What is worth knowing of one run besides its row: how it was started, its source, its segments.
+    fn notes(&self) -> Vec<(&'static str, String)> {
+        let mut notes = Vec::new();
+        if let Some(Failure { detail, .. }) = &self.failure {
+            notes.push(("detail", detail.clone()));
+        }
+        if self.trial_rows > 0 {
+            notes.push(("trial", format!("at most {} rows", ui::grouped(self.trial_rows))));
+        }
+        if self.guards_overridden {
+            notes.push(("guards", "overridden".to_owned()));
+        }
+        if let (Some(at), Some(age)) = (&self.source_modified_at, &self.source_age) {
+            let same = if self.same_source { ", the same as in the last good run" } else { "" };
+            notes.push(("source", format!("of {at}, {age} old when it was read{same}")));
+        } else if self.same_source {
+            notes.push(("source", "the same as in the last good run".to_owned()));
+        }
+        let segments = self.segments.iter().chain(&self.not_by_segment);
+        notes.extend(segments.map(|segment| ("segment", segment.line())));
+        notes
+    }
+
     /// One line that tells how far it is, or how it ended.
     pub(in crate::client) fn line(&self) -> String {
         let Counts { rows_read, delivered, rejected, duplicates, undelivered, .. } = self.counts;
@@ -157,6 +229,10 @@ impl Shown for Run {
         "CREATED",
         "FAILURE",
     ];
+
+    fn more(&self) -> Vec<(&'static str, String)> {
+        self.notes()
+    }
 
     fn cells(&self) -> Vec<String> {
         let counts = &self.counts;

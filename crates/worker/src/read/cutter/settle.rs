@@ -73,7 +73,7 @@ impl Cutter<'_> {
             self.open.warn(one.position, &identifier, "email", reason, detail);
         }
         self.open.duplicates += 1;
-        self.open.rows += 1;
+        self.open.count(one.position.object).duplicates += 1;
         self.bound_reports(sink)
     }
 
@@ -120,7 +120,7 @@ impl Cutter<'_> {
         let fingerprint = one.fingerprint.0;
         open.index.push(IndexEntry { position: one.position, offset, len, fingerprint });
         open.profiles += 1;
-        open.rows += 1;
+        open.count(one.position.object);
         start
     }
 }

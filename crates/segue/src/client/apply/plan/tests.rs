@@ -25,7 +25,14 @@ exports:
     attributes: {location.city: town, first_name: vorname}
     properties: [tier, points]
     defaultCountry: DE
-  guards: {allowLiveFlows: true, allowEmpty: true, maxProfiles: 7}
+  guards:
+    allowLiveFlows: true
+    allowEmpty: true
+    maxProfiles: 7
+    maxGrowthPercent: 10
+    maxShrinkagePercent: 0
+    maxRejectsPercent: 3
+  freshness: {maxSourceAge: 26h, wait: 90m}
   schedule: {cron: "0 6 * * *", timeZone: UTC}
   disabled: true
   owner: token:1
@@ -74,7 +81,18 @@ fn export() -> v1::Export {
             }),
             default_country: text("DE"),
         }),
-        guards: Some(v1::Guards { allow_live_flows: true, allow_empty: true, max_profiles: 7 }),
+        guards: Some(v1::Guards {
+            allow_live_flows: true,
+            allow_empty: true,
+            max_profiles: 7,
+            max_growth_percent: Some(10),
+            max_shrinkage_percent: Some(0),
+            max_rejects_percent: Some(3),
+        }),
+        freshness: Some(v1::Freshness {
+            max_source_age: Some(prost_types::Duration { seconds: 26 * 3600, nanos: 0 }),
+            wait: Some(prost_types::Duration { seconds: 90 * 60, nanos: 0 }),
+        }),
         schedule: Some(v1::ExportSchedule { mode: Mode::Own.into(), own: Some(own) }),
         disabled: true,
         owner: Some(owner("token:1")),
@@ -172,6 +190,10 @@ fn drifted(field: Field) -> (v1::Export, Value) {
         Field::AllowLiveFlows => guards.allow_live_flows = false,
         Field::AllowEmpty => guards.allow_empty = false,
         Field::MaxProfiles => guards.max_profiles = 0,
+        Field::MaxGrowth => guards.max_growth_percent = None,
+        Field::MaxShrinkage => guards.max_shrinkage_percent = None,
+        Field::MaxRejects => guards.max_rejects_percent = Some(4),
+        Field::Freshness => export.freshness = None,
         Field::Schedule => export.schedule = None,
         Field::Disabled => export.disabled = false,
         Field::Owner => export.owner = Some(owner("token:2")),
@@ -187,6 +209,9 @@ fn drifted(field: Field) -> (v1::Export, Value) {
         Field::DefaultCountry => json!("FR"),
         Field::AllowLiveFlows | Field::AllowEmpty | Field::Disabled => json!(false),
         Field::MaxProfiles => json!(0),
+        Field::MaxGrowth | Field::MaxShrinkage => json!(50),
+        Field::MaxRejects => json!(4),
+        Field::Freshness => json!("any"),
         Field::Schedule => json!("system"),
         Field::Owner => json!("token:2"),
     };

@@ -11,6 +11,7 @@ const FILES: &[&str] = &[
     "segue/v1/queue.proto",
     "segue/v1/run.proto",
     "segue/v1/schedule.proto",
+    "segue/v1/source.proto",
     "segue/v1/status.proto",
     "segue/v1/token.proto",
     "segue/v1/worker.proto",

@@ -32,6 +32,9 @@ pub const RULES: &[(&str, Rule)] = &[
     ("segue.v1.ListService/ListLists", CONTRIBUTOR),
     ("segue.v1.ListService/GetList", CONTRIBUTOR),
     ("segue.v1.ListService/CreateList", CONTRIBUTOR),
+    // An export names its segments. What columns there are says what is known of people.
+    ("segue.v1.SourceService/ListSegments", CONTRIBUTOR),
+    ("segue.v1.SourceService/DescribeSegment", CONTRIBUTOR),
     ("segue.v1.ExportService/GetExport", VIEWER),
     ("segue.v1.ExportService/ListExports", VIEWER),
     ("segue.v1.ExportService/CreateExport", CONTRIBUTOR),
@@ -132,9 +135,10 @@ mod tests {
         for (method, _) in RULES.iter().filter(|(method, _)| method.starts_with("segue.")) {
             let (_, verb) = method.split_once('/').unwrap();
             let reads = ["Get", "List", "Watch", "Preview"].iter().any(|it| verb.starts_with(it));
-            let shows_more =
-                ["Connection", "Audit", "ListService"].iter().any(|it| method.contains(it))
-                    || ["ListRejects", "ListTokens"].contains(&verb);
+            let shows_more = ["Connection", "Audit", "ListService", "SourceService"]
+                .iter()
+                .any(|it| method.contains(it))
+                || ["ListRejects", "ListTokens"].contains(&verb);
             assert_eq!(open_to_viewers(method), reads && !shows_more, "{method}");
         }
     }

@@ -85,7 +85,7 @@ pub struct SavedExport {
     pub updated: Micros,
 }
 
-const MAX_SEGMENTS: usize = 1000;
+pub(crate) const MAX_SEGMENTS: usize = 1000;
 const MAX_NAME_CHARS: usize = 1000;
 pub(crate) const CONNECTION_FIELD: &str = "export.connection_id";
 pub(crate) const OWNER_FIELD: &str = "export.owner.subject";
@@ -405,7 +405,7 @@ pub(crate) fn check_display_name(name: &str) -> Result<(), String> {
 
 /// A file or a glob that cannot lead out of the folder that it is below. The worker looks again, at what the
 /// name leads to.
-fn check_segment(segment: &str) -> Result<(), String> {
+pub(crate) fn check_segment(segment: &str) -> Result<(), String> {
     if segment.is_empty() {
         return Err("is empty".to_owned());
     }

@@ -12,6 +12,7 @@ mod messages;
 mod page;
 mod runs;
 mod schedules;
+mod sources;
 mod tokens;
 mod verified;
 mod worker;
@@ -22,8 +23,8 @@ use segue_proto::v1::{
     audit_service_server::AuditServiceServer, connection_service_server::ConnectionServiceServer,
     export_service_server::ExportServiceServer, job_service_server::JobServiceServer,
     list_service_server::ListServiceServer, run_service_server::RunServiceServer,
-    schedule_service_server::ScheduleServiceServer, token_service_server::TokenServiceServer,
-    worker_service_server::WorkerServiceServer,
+    schedule_service_server::ScheduleServiceServer, source_service_server::SourceServiceServer,
+    token_service_server::TokenServiceServer, worker_service_server::WorkerServiceServer,
 };
 
 pub use audit::Audit;
@@ -34,6 +35,7 @@ pub use lists::Lists;
 pub use messages::{export_message, schedule_message};
 pub use runs::Runs;
 pub use schedules::Schedules;
+pub use sources::Sources;
 pub use tokens::Tokens;
 pub use worker::Workers;
 
@@ -86,6 +88,12 @@ pub fn job_service(control_plane: Arc<ControlPlane>) -> JobServiceServer<Jobs> {
 
 pub fn schedule_service(control_plane: Arc<ControlPlane>) -> ScheduleServiceServer<Schedules> {
     ScheduleServiceServer::new(Schedules(control_plane))
+        .max_decoding_message_size(LARGEST_REQUEST)
+        .max_encoding_message_size(LARGEST_ANSWER)
+}
+
+pub fn source_service(control_plane: Arc<ControlPlane>) -> SourceServiceServer<Sources> {
+    SourceServiceServer::new(Sources(control_plane))
         .max_decoding_message_size(LARGEST_REQUEST)
         .max_encoding_message_size(LARGEST_ANSWER)
 }

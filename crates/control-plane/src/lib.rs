@@ -33,6 +33,7 @@ mod schedules;
 mod seal;
 mod settle;
 mod signals;
+mod sources;
 mod starts;
 mod sweep;
 #[cfg(test)]
@@ -107,7 +108,8 @@ pub struct Settings {
     /// How long rows are kept that only have an age: requests that made something, what Klaviyo said of keys
     /// and lists, jobs of ended runs, dead jobs.
     pub rows_kept: Duration,
-    /// How long somebody who wants to know something about files waits for a worker.
+    /// How long somebody who wants to know something about files waits for a worker. Shorter than a call may take,
+    /// so that they hear what they have waited for in vain.
     pub look_patience: Duration,
     /// The trace that the current span belongs to, if anybody traces: a `traceparent`.
     pub current_trace: fn() -> Option<String>,
@@ -134,7 +136,7 @@ impl Default for Settings {
             retry_window: Duration::from_hours(24),
             reports_kept: DAYS_30,
             rows_kept: DAYS_30,
-            look_patience: Duration::from_mins(1),
+            look_patience: Duration::from_secs(25),
             current_trace: || None,
             continue_trace: |_, _| {},
         }

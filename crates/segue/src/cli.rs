@@ -11,7 +11,7 @@ use segue_service::config::{self, ConfigArgs};
 use crate::{
     client::{
         ApplyArgs, AuditArgs, ConnectionsArgs, ExportsArgs, JobsArgs, KeysArgs, ListsArgs,
-        RunsArgs, ScheduleArgs, TokensArgs,
+        RunsArgs, ScheduleArgs, SourcesArgs, TokensArgs,
     },
     completion::CompletionArgs,
     sample::SampleArgs,
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Connections(ConnectionsArgs),
     /// The lists of a Klaviyo account, to pick one or make one.
     Lists(ListsArgs),
+    /// What lies in the workers' source folder, to pick segments.
+    Sources(SourcesArgs),
     /// What is exported where, kept by the services.
     Exports(Box<ExportsArgs>),
     /// When exports run by themselves unless they say otherwise.

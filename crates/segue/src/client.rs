@@ -1,4 +1,4 @@
-//! `segue connections|lists|exports|schedule|runs|jobs|tokens|audit|keys|apply`: the command line as a client of the
+//! `segue connections|lists|sources|exports|schedule|runs|jobs|tokens|audit|keys|apply`: the command line as a client of the
 //! services.
 
 mod apply;
@@ -13,6 +13,7 @@ mod lists;
 mod output;
 mod runs;
 mod schedule;
+mod sources;
 mod token;
 mod tokens;
 mod watch;
@@ -24,8 +25,8 @@ use segue_proto::v1::{
     audit_service_client::AuditServiceClient, connection_service_client::ConnectionServiceClient,
     export_service_client::ExportServiceClient, job_service_client::JobServiceClient,
     list_service_client::ListServiceClient, run_service_client::RunServiceClient,
-    schedule_service_client::ScheduleServiceClient, status_service_client::StatusServiceClient,
-    token_service_client::TokenServiceClient,
+    schedule_service_client::ScheduleServiceClient, source_service_client::SourceServiceClient,
+    status_service_client::StatusServiceClient, token_service_client::TokenServiceClient,
 };
 use tonic::{
     Code, Status,
@@ -40,6 +41,7 @@ pub(crate) use args::{
 };
 use args::{Output, ServerArgs};
 pub(crate) use args_admin::{AuditArgs, KeysArgs};
+pub(crate) use sources::SourcesArgs;
 use token::Caller;
 
 pub(crate) async fn connections(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
@@ -48,6 +50,10 @@ pub(crate) async fn connections(args: ConnectionsArgs) -> anyhow::Result<ExitCod
 
 pub(crate) async fn lists(args: ListsArgs) -> anyhow::Result<ExitCode> {
     lists::run(args).await
+}
+
+pub(crate) async fn sources(args: SourcesArgs) -> anyhow::Result<ExitCode> {
+    sources::run(args).await
 }
 
 pub(crate) async fn exports(args: ExportsArgs) -> anyhow::Result<ExitCode> {
@@ -110,6 +116,10 @@ impl Servers {
 
     fn lists(&self) -> ListServiceClient<Known> {
         ListServiceClient::new(self.control_plane.clone())
+    }
+
+    fn sources(&self) -> SourceServiceClient<Known> {
+        SourceServiceClient::new(self.control_plane.clone())
     }
 
     fn exports(&self) -> ExportServiceClient<Known> {

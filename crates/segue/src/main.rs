@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Migrate(args) => once(async move { services::migrate(&args).await }),
         Command::Connections(args) => once(client::connections(args)),
         Command::Lists(args) => once(client::lists(args)),
+        Command::Sources(args) => once(client::sources(args)),
         Command::Exports(args) => once(client::exports(*args)),
         Command::Schedule(args) => once(client::schedule(args)),
         Command::Runs(args) => once(client::runs(args)),

@@ -72,7 +72,8 @@ pub fn list_within(
         let Some(file_name) = file_name.to_str().filter(|name| !name.starts_with('.')) else {
             continue;
         };
-        let Ok(Found { name, path, pattern: _ }) = inside(&root, &root.join(path).join(file_name)) else {
+        let Ok(Found { name, path, pattern: _ }) = inside(&root, &root.join(path).join(file_name))
+        else {
             continue;
         };
         let Ok(metadata) = fs::metadata(path) else { continue };

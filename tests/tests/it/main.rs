@@ -43,6 +43,7 @@ mod services_guards;
 mod services_lists;
 mod services_same;
 mod services_schedule;
+mod services_sources;
 mod services_start;
 mod services_traces;
 mod worker_plans;

@@ -47,6 +47,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("ScheduleService/PreviewSchedule", "viewer"),
     ("ScheduleService/ScheduleExports", "contributor"),
     ("ScheduleService/SetSystemSchedule", "administrator"),
+    ("SourceService/DescribeSegment", "contributor"),
+    ("SourceService/ListSegments", "contributor"),
     ("StatusService/GetRun", "viewer"),
     ("StatusService/ListRejects", "contributor"),
     ("StatusService/ListRuns", "viewer"),

@@ -6,6 +6,7 @@ mod exports;
 mod jobs;
 mod lists;
 mod runs;
+mod sources;
 mod tokens;
 mod verified;
 
@@ -19,6 +20,7 @@ pub(super) use exports::{Export, Schedule};
 pub(super) use jobs::DeadJob;
 pub(super) use lists::{List, ListWithFlows, names_of};
 pub(super) use runs::Run;
+pub(super) use sources::{Described, SourceEntry};
 pub(super) use tokens::{Caller, NewToken, Token};
 pub(super) use verified::Verified;
 

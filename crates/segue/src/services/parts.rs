@@ -148,6 +148,7 @@ async fn people_at(
         .add(grpc::export_service(Arc::clone(control_plane)))
         .add(grpc::list_service(Arc::clone(control_plane)))
         .add(grpc::run_service(Arc::clone(control_plane)))
+        .add(grpc::source_service(Arc::clone(control_plane)))
         .add(grpc::schedule_service(Arc::clone(control_plane)))
         .add(grpc::token_service(Arc::clone(control_plane)))
         .add(grpc::audit_service(Arc::clone(control_plane)))

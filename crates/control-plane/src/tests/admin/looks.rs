@@ -92,6 +92,51 @@ async fn nobody_waits_while_no_worker_looks() {
 }
 
 #[tokio::test]
+async fn paths_that_lead_out_and_too_many_are_refused_before_a_worker_is_asked() {
+    let world = World::new().await;
+    // There is none: to ask one would be refused as `Unreachable`.
+    let fields = |err: Error| match err {
+        Error::Refused(Refusal::Invalid(all)) => {
+            all.into_iter().map(|it| it.field).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    for folder in ["..", "crm/../..", "/etc", "a\nb"] {
+        let err = world.cp.list_segments(folder).await.unwrap_err();
+        assert_eq!(fields(err), ["folder"], "{folder}");
+    }
+    let describe = |segments: &[&str]| {
+        let segments = segments.iter().map(|it| (*it).to_owned()).collect();
+        async { world.cp.describe_segment(segments).await.unwrap_err() }
+    };
+    assert_eq!(fields(describe(&[]).await), ["segments"]);
+    assert_eq!(fields(describe(&["a.csv", "../b.csv", ""]).await), ["segments[1]", "segments[2]"]);
+    assert_eq!(fields(describe(&["a.csv"; 1001]).await), ["segments"]);
+    assert!(matches!(
+        describe(&["a.csv"; 1000]).await,
+        Error::Refused(Refusal::Unreachable { .. })
+    ));
+}
+
+#[tokio::test]
+async fn what_a_worker_says_of_a_segment_is_told_by_the_field_that_names_it() {
+    let world = World::new().await;
+    worker_is_there(&world.cp, LOOKS).await;
+    let asking = tokio::spawn({
+        let cp = Arc::clone(&world.cp);
+        async move { cp.describe_segment(vec!["a.csv".to_owned()]).await }
+    });
+    let Claimed { claim, .. } = next(&world.cp).await;
+    let failed = Looked::Failed("a.csv: there is no such file".to_owned());
+    world.cp.finish(claim, Verdict::Looked(failed)).await.unwrap();
+    let Err(Error::Refused(Refusal::Invalid(all))) = asking.await.unwrap() else { panic!() };
+    assert_eq!(
+        (all[0].field.as_str(), all[0].words.as_str()),
+        ("segments", "a.csv: there is no such file")
+    );
+}
+
+#[tokio::test]
 async fn answer_comes_by_any_instance_is_sealed_and_is_gone_once_told() {
     let world = World::new().await;
     let other = &world.cp;

@@ -209,6 +209,7 @@ async fn serve_as(cp: Arc<ControlPlane>, who: Principal) -> Channel {
         .add_service(grpc::connection_service(Arc::clone(&cp)))
         .add_service(grpc::export_service(Arc::clone(&cp)))
         .add_service(grpc::list_service(Arc::clone(&cp)))
+        .add_service(grpc::source_service(Arc::clone(&cp)))
         .add_service(grpc::job_service(Arc::clone(&cp)))
         .add_service(grpc::schedule_service(Arc::clone(&cp)))
         .add_service(grpc::run_service(cp))

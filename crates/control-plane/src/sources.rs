@@ -46,7 +46,8 @@ fn check(segments: &[String]) -> Result<(), Refusal> {
         0 => violations.push(Violation::new("segments", "at least one is needed")),
         1..=MAX_SEGMENTS => {}
         n => {
-            violations.push(Violation::new("segments", format!("{n} are more than {MAX_SEGMENTS}")))
+            violations
+                .push(Violation::new("segments", format!("{n} are more than {MAX_SEGMENTS}")));
         }
     }
     for (i, segment) in segments.iter().enumerate() {

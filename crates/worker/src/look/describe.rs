@@ -2,7 +2,7 @@ use segue_model::{
     Cell,
     look::{DescribedColumn, DescribedObject, Description},
 };
-use segue_profile::MapOptions;
+use segue_profile::{MapOptions, Mapping};
 use segue_source::{Compression, Format, Object, Segment};
 
 use super::LookError;
@@ -38,7 +38,7 @@ pub(super) fn describe(segment: &Segment) -> Result<Description, LookError> {
         Err(err) => (None, Some(words(&err))),
     };
     let attribute = |name: &str| {
-        let entry = mapping.iter().flat_map(|it| it.entries()).find(|it| it.column() == name);
+        let entry = mapping.iter().flat_map(Mapping::entries).find(|it| it.column() == name);
         entry.map(|it| it.target().to_string()).unwrap_or_default()
     };
     let columns = columns.iter().zip(counts).enumerate().map(|(n, (name, (filled, longest)))| {

@@ -1,7 +1,7 @@
 // From a key to the rejects of a finished run, as somebody with nothing but a browser does it.
 //
 // usage: node story.mjs ORIGIN ADMIN_TOKEN_FILE API_KEY LIST SOURCE_FOLDER SHOTS_FOLDER
-// In the source folder lie `first.csv`, which takes some seconds, `later-1.csv` and so on, and `hostile.csv`.
+// In the source folder lie `first.csv`, which takes some seconds, `later-1.csv` and so on, `bad.csv` and `hostile.csv`.
 
 import assert from "node:assert/strict";
 import { copyFileSync, readFileSync, readdirSync } from "node:fs";
@@ -266,9 +266,9 @@ async function runAgain(ada) {
 /** What grows or shrinks too much is not sent, unless somebody means it, once. */
 async function guarded(ada) {
   const { page } = ada;
-  copyFileSync(join(source, "hostile.csv"), join(source, "people.csv"));
+  copyFileSync(join(source, "bad.csv"), join(source, "people.csv"));
   await page.goto("/exports");
-  await page.getByRole("link", { name: EXPORT }).click();
+  await page.getByRole("link", { name: EXPORT, exact: true }).click();
   await page.getByText("fewer profiles than in the last good run by over 50 %").waitFor();
   await page.getByLabel("Only the first rows").fill("1,000");
   await page.getByRole("button", { name: "Run a trial" }).click();
@@ -289,7 +289,7 @@ async function guarded(ada) {
 async function copies(ada) {
   const { page } = ada;
   await page.goto("/exports");
-  await page.getByRole("link", { name: EXPORT }).click();
+  await page.getByRole("link", { name: EXPORT, exact: true }).click();
   await page.getByRole("button", { name: "Create duplicate" }).click();
   await page.getByText("This is the copy").waitFor();
   await page.getByText("Disabled", { exact: true }).waitFor();
@@ -422,7 +422,7 @@ async function otherPages(ada) {
 async function removeConnection(ada) {
   const { page } = ada;
   await page.goto("/connections");
-  await page.getByRole("link", { name: CONNECTION }).click();
+  await page.getByRole("link", { name: CONNECTION, exact: true }).click();
   await page.getByRole("link", { name: "Remove" }).click();
   await title(page, "Remove this connection?");
   await page.getByText("What stays in Klaviyo").waitFor();

@@ -92,6 +92,9 @@ fn segments(services: &Services) {
     for (nth, rows) in LATER_ROWS.into_iter().enumerate() {
         sample(&format!("later-{nth}.csv"), rows, nth + 2);
     }
+    let bad =
+        "email,first_name,loyalty_tier\nnobody,x,gold\nno one,y,gold\nada@one.example,Ada,gold\n";
+    fs::write(services.source().join("bad.csv"), bad).unwrap();
     let hostile = "email,first_name\n<script>alert(1)</script>,x\n=cmd|' /C calc'!A0,y\nada@one.example,Ada\n";
     fs::write(services.source().join("hostile.csv"), hostile).unwrap();
 }

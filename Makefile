@@ -51,13 +51,17 @@ kubectl:
 	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
 	  $$as_root apt-get update -q && $$as_root apt-get install -qy kubernetes-client; }
 
-# One test goes through the console as somebody does who has nothing but a browser.
+# One test goes through the console as somebody does who has nothing but a browser. What is there stays as it is: a nodejs
+# from elsewhere brings its own npm, and Debian's will not go beside it.
 browser:
-	@command -v chromium >/dev/null && command -v node >/dev/null && command -v npm >/dev/null || { \
-	  echo "Installing chromium, nodejs and npm (Debian packages) …"; \
+	@missing=; \
+	command -v chromium >/dev/null || missing="chromium fonts-dejavu-core"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
+	[ -z "$$missing" ] || { \
+	  echo "Installing $$missing (Debian packages) …"; \
 	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
-	  $$as_root apt-get update -q && $$as_root apt-get install -qy --no-install-recommends \
-	    chromium fonts-dejavu-core nodejs npm; }
+	  $$as_root apt-get update -q && $$as_root apt-get install -qy --no-install-recommends $$missing; }
 
 lint: contract ## Format, clippy, and the contract of proto/
 	cargo fmt --all --check

@@ -1,7 +1,7 @@
 // From a key to the rejects of a finished run, as somebody with nothing but a browser does it.
 //
 // usage: node story.mjs ORIGIN ADMIN_TOKEN_FILE API_KEY LIST SOURCE_FOLDER SHOTS_FOLDER
-// In the source folder lie `first.csv`, which takes some seconds, `later-1.csv` and so on, and `hostile.csv`.
+// In the source folder lie `first.csv`, which takes some seconds, `later-1.csv` and so on, `bad.csv` and `hostile.csv`.
 
 import assert from "node:assert/strict";
 import { copyFileSync, readFileSync, readdirSync } from "node:fs";
@@ -24,6 +24,9 @@ try {
   const run = await runAndWatch(ada);
   await readRejects(ada, run);
   await runAgain(ada);
+  await guarded(ada);
+  await copies(ada);
+  await rotateKeys(ada);
   await schedule(ada);
   const viewer = await makeToken(ada);
   await hostileNames(ada);
@@ -102,6 +105,8 @@ async function connect(ada) {
   await page.getByText("Klaviyo has accepted the key").waitFor();
   await page.getByRole("button", { name: "Verify" }).click();
   await page.getByText("Klaviyo accepts the key").waitFor();
+  await page.getByRole("row", { name: /lists:read/ }).getByText("Granted").waitFor();
+  await page.getByRole("row", { name: /^import/ }).first().waitFor();
   assert.ok(!(await page.content()).includes(apiKey), "the key is on the page");
   await ada.look("connection");
 }
@@ -122,7 +127,7 @@ async function describeExport(ada) {
   await page.getByRole("button", { name: "Save" }).click();
   await page.locator("#list_id-wrong").waitFor();
   await ada.look("export-new-refused");
-  await page.getByLabel("Klaviyo list id").fill(list);
+  await pickList(ada);
   // A schedule of its own is only asked for if it is to have one.
   assert.ok(await page.getByLabel("Time zone").isHidden());
   await page.getByLabel("by a schedule of its own").check();
@@ -144,6 +149,31 @@ async function describeExport(ada) {
   await page.getByLabel("Send nothing if there are more profiles than").fill("1,000,000");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("more than 1,000,000 profiles").waitFor();
+}
+
+/** By its name, as nobody knows ids. One list starts a flow for everybody who joins it: that is asked about. */
+async function pickList(ada) {
+  const { page } = ada;
+  await page.getByRole("button", { name: "Choose from the lists" }).click();
+  await page.getByLabel("Only lists with this in their name").fill("OTHER");
+  await page.getByRole("button", { name: "Filter the lists" }).click();
+  assert.equal(await page.locator("[name=list_pick]").count(), 1);
+  await page.getByLabel("Others").check();
+  await page.getByRole("button", { name: "Use this list" }).click();
+  await page.getByText("It starts live flows").waitFor();
+  await ada.look("export-list-with-a-flow");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.locator("#allow_live_flows-wrong").getByText("Welcome series").waitFor();
+  await page.getByRole("button", { name: "Choose from the lists" }).click();
+  await page.getByLabel("Or make a new list of this name").fill("Segue demo");
+  await page.getByRole("button", { name: "Make the list" }).click();
+  // The account has one of this name already.
+  await page.getByRole("alert").first().waitFor();
+  await page.getByLabel("Segue demo", { exact: false }).and(page.getByRole("radio")).check();
+  await ada.look("export-list-picker");
+  await page.getByRole("button", { name: "Use this list" }).click();
+  await page.getByText("“Segue demo” is chosen").waitFor();
+  assert.equal(await page.getByLabel("Klaviyo list id").inputValue(), list);
 }
 
 async function runAndWatch(ada) {
@@ -233,6 +263,64 @@ async function runAgain(ada) {
   await ada.look("runs");
 }
 
+/** What grows or shrinks too much is not sent, unless somebody means it, once. */
+async function guarded(ada) {
+  const { page } = ada;
+  copyFileSync(join(source, "bad.csv"), join(source, "people.csv"));
+  await page.goto("/exports");
+  await page.getByRole("link", { name: EXPORT, exact: true }).click();
+  await page.getByText("fewer profiles than in the last good run by over 50 %").waitFor();
+  await page.getByLabel("Only the first rows").fill("1,000");
+  await page.getByRole("button", { name: "Run a trial" }).click();
+  await title(page, `Run of ${EXPORT}`);
+  await ended(page);
+  await page.reload();
+  // Two rows of three are no addresses.
+  await page.getByRole("alert").getByText("too_many_rejects").waitFor();
+  await page.getByText("the first 1,000 rows").waitFor();
+  await ada.look("run-stopped-by-a-guard");
+  await page.getByRole("button", { name: "Run it once without these guards" }).click();
+  await title(page, `Run of ${EXPORT}`);
+  await ended(page);
+  await page.getByText("Overridden for this run").waitFor();
+}
+
+/** Buttons of exports that are rarely pressed. */
+async function copies(ada) {
+  const { page } = ada;
+  await page.goto("/exports");
+  await page.getByRole("link", { name: EXPORT, exact: true }).click();
+  await page.getByRole("button", { name: "Create duplicate" }).click();
+  await page.getByText("This is the copy").waitFor();
+  await page.getByText("Disabled", { exact: true }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Run now" }).count(), 0);
+  await page.getByRole("button", { name: "Enable" }).click();
+  await page.getByRole("button", { name: "Run now" }).waitFor();
+  await page.getByRole("button", { name: "Disable" }).click();
+  await page.getByText("The export is disabled").waitFor();
+  await page.getByRole("link", { name: "Remove" }).click();
+  await page.getByRole("button", { name: /^Remove/ }).click();
+  await page.getByText("The export is removed").waitFor();
+  await page.getByRole("button", { name: "Run all" }).click();
+  await title(page, "Run all");
+  const started = page.getByRole("link", { name: "Its run is started" });
+  assert.equal(await started.count(), 1, "one export runs by a schedule");
+  await ada.look("run-all");
+  await started.click();
+  await title(page, `Run of ${EXPORT}`);
+  await ended(page);
+}
+
+async function rotateKeys(ada) {
+  const { page } = ada;
+  await page.goto("/connections");
+  await page.getByRole("link", { name: "Seal all keys anew" }).click();
+  await title(page, "Seal all keys anew");
+  await page.getByRole("button", { name: "Seal all keys anew" }).click();
+  await page.getByText(/1 key was already sealed with the present master key/).waitFor();
+  await ada.look("keys");
+}
+
 async function schedule(ada) {
   const { page } = ada;
   await page.getByRole("link", { name: "Schedule" }).click();
@@ -282,6 +370,8 @@ async function hostileNames(ada) {
   await page.getByLabel("Klaviyo list id").fill(list);
   await page.getByLabel("Segments").fill("people.csv");
   await page.getByLabel("never: only when").check();
+  // Two rows of three are no addresses: that is what it is about.
+  await page.getByLabel("Largest share of rejected rows").fill("");
   await page.getByRole("button", { name: "Save" }).click();
   await title(page, HOSTILE);
   await page.getByRole("button", { name: "Run now" }).click();
@@ -332,13 +422,16 @@ async function otherPages(ada) {
 async function removeConnection(ada) {
   const { page } = ada;
   await page.goto("/connections");
-  await page.getByRole("link", { name: CONNECTION }).click();
+  await page.getByRole("link", { name: CONNECTION, exact: true }).click();
   await page.getByRole("link", { name: "Remove" }).click();
   await title(page, "Remove this connection?");
   await page.getByText("What stays in Klaviyo").waitFor();
   // Exports use it: whoever goes on is told what becomes of them.
-  await page.getByRole("button", { name: "Remove it and detach its exports" }).waitFor();
   await ada.look("connection-remove");
+  await page.getByRole("button", { name: "Remove it and detach its exports" }).click();
+  await page.getByText("The connection is removed, and its key with it").waitFor();
+  await page.goto("/exports");
+  await page.getByRole("row", { name: new RegExp(EXPORT) }).getByText("No connection").waitFor();
 }
 
 async function onlyLook(victor, secret, run) {

@@ -311,3 +311,21 @@ pub struct Confirmation {
     pub undelivered: u64,
     pub undelivered_reason: UndeliveredReason,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::JobKind;
+
+    /// Rows hold these words, so a new version must write and read them as the old one did.
+    #[test]
+    fn kinds_are_kept_by_their_words() {
+        for (kind, word) in
+            [(JobKind::Read, "read"), (JobKind::Upload, "upload"), (JobKind::Confirm, "confirm")]
+        {
+            assert_eq!(kind.name(), word);
+            assert_eq!(JobKind::from_name(word), Some(kind));
+        }
+        assert_eq!(JobKind::from_name("Read"), None);
+        assert_eq!(JobKind::from_name(""), None);
+    }
+}

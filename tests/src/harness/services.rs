@@ -301,6 +301,21 @@ impl Services {
         self.running.insert(name.to_owned(), Service { child, command, metrics, log });
     }
 
+    /// A console apart from the services that are running, and where it is.
+    pub fn console(&mut self) -> SocketAddr {
+        let console = free_address();
+        let [listen, server, status] = [
+            console.to_string(),
+            format!("http://{}", self.control_plane),
+            format!("http://{}", self.status),
+        ];
+        let arguments =
+            ["console", "--console-listen", &listen, "--server", &server, "--status-url", &status];
+        self.start("console", &arguments);
+        self.await_ready();
+        console
+    }
+
     /// Waits until every service says that it is ready.
     pub fn await_ready(&mut self) {
         for (name, service) in &mut self.running {

@@ -10,7 +10,7 @@ use crate::harness::{LIST, Services, Sim};
 fn people(name: &str, n: usize) -> String {
     let rows = (0..n).map(|n| format!("{name}{n}@example.com"));
     let lines: Vec<String> = std::iter::once("email".to_owned()).chain(rows).collect();
-    lines.join("\n")
+    lines.join("\n") + "\n"
 }
 
 fn write(folder: &Path, name: &str, content: &str) {

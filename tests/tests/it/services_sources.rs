@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Services, Shape, Sim};
+use crate::harness::{Services, Shape, Sim, wait_for};
 
 const SHAPE: Shape = Shape { control_planes: 1, workers: 1, statuses: 0 };
 
@@ -85,6 +85,10 @@ fn segments_are_listed_and_described_by_all_in_one() {
 fn segments_are_listed_and_described_by_services_apart() {
     let sim = Sim::free();
     let services = Services::apart(&sim, SHAPE);
+    // A worker is ready before the control-plane has heard what it takes.
+    wait_for("a worker looks at files", || {
+        services.ask_for(&["sources", "list", "--output", "json"]).0.filter(|code| *code == 0)
+    });
     segments_are_listed_and_described(&services);
     what_is_not_there_or_leads_out_is_refused_in_words(&services);
 }

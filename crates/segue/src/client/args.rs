@@ -59,8 +59,10 @@ pub(super) enum Connections {
         #[arg(long, value_name = "NAME")]
         display_name: String,
         /// A file that holds the private API key; without it the key comes from KLAVIYO_API_KEY.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", conflicts_with = "KeyReferenceArgs")]
         api_key_file: Option<PathBuf>,
+        #[command(flatten)]
+        reference: KeyReferenceArgs,
         /// You agree that personal data is sent to Klaviyo: docs/consent.md has the text.
         #[arg(long)]
         accept_consent: bool,
@@ -85,11 +87,13 @@ pub(super) enum Connections {
         #[arg(long, value_name = "NAME")]
         display_name: Option<String>,
         /// Use another key of the same account from now on. It comes from KLAVIYO_API_KEY or a file.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "KeyReferenceArgs")]
         new_key: bool,
         /// A file that holds the new key.
         #[arg(long, value_name = "FILE", requires = "new_key")]
         api_key_file: Option<PathBuf>,
+        #[command(flatten)]
+        reference: KeyReferenceArgs,
         #[command(flatten)]
         sharing: SharingArgs,
         /// Let administrators only use it from now on.
@@ -103,6 +107,19 @@ pub(super) enum Connections {
         #[arg(long)]
         detach: bool,
     },
+}
+
+/// A key that stays where the operator keeps it.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct KeyReferenceArgs {
+    /// In place of a key the name of a variable of the control-plane, which looks there whenever it needs the key.
+    /// It begins with SEGUE_KLAVIYO_KEY_ unless the control-plane is configured otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub(super) key_env: Option<String>,
+    /// In place of a key a file where the control-plane runs, below its key_dir, such as a mounted secret.
+    #[arg(long, value_name = "PATH")]
+    pub(super) key_file: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -8,9 +8,7 @@ use segue_model::{ConnectionId, Id, Micros, work::Credentials};
 use segue_store::{
     Tx, read_admin,
     write::{
-        connections::{
-            self, Connection, Consent, KeptElsewhere, KeyReference, Problem, SealedKey,
-        },
+        connections::{self, Connection, Consent, KeptElsewhere, KeyReference, Problem, SealedKey},
         requests::{self, Made, RequestKind},
     },
 };
@@ -198,8 +196,7 @@ impl ControlPlane {
     pub(crate) async fn remembering<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         if let Err(Error::Elsewhere { connection, source }) = &result {
             tracing::warn!(connection.id = %connection, error = %source, "key not found");
-            let problem =
-                Problem { reason: KEY_UNREADABLE.to_owned(), detail: source.to_string() };
+            let problem = Problem { reason: KEY_UNREADABLE.to_owned(), detail: source.to_string() };
             self.note_problem(*connection, &problem).await?;
         }
         result

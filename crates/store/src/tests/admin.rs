@@ -13,9 +13,7 @@ use crate::{
     test_util::{Engine, TestDatabase},
     write::{
         batches::{self, BatchState},
-        connections::{
-            self, Connection, Consent, KeptElsewhere, KeyReference, SealedKey, Sharing,
-        },
+        connections::{self, Connection, Consent, KeptElsewhere, KeyReference, SealedKey, Sharing},
         exports::{self, Export, Problem, Timing},
         requests::{self, Made, RequestKind},
         retries,

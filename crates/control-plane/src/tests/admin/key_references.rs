@@ -43,10 +43,8 @@ async fn world(engine: Engine) -> (World, Environment) {
     let environment = Environment::default();
     let variables = environment.clone();
     let variable = move |name: &str| variables.0.lock().unwrap().get(name).map(Into::into);
-    let key_places = KeyPlaces {
-        variable: Arc::new(variable),
-        ..KeyPlaces::of_process("host-1".to_owned())
-    };
+    let key_places =
+        KeyPlaces { variable: Arc::new(variable), ..KeyPlaces::of_process("host-1".to_owned()) };
     let settings = Settings { key_places, ..Settings::of_services() };
     let klaviyo = world.cp.vault().unwrap().klaviyo.clone();
     let (store, sealer) = (world.cp.store().clone(), Sealer::new(&super::MASTER_KEY));
@@ -121,7 +119,8 @@ async fn key_that_is_gone_is_remembered_and_found_again(engine: Engine) {
     };
     assert_eq!(shown().await, "");
     let request_id = "r".to_owned();
-    let start = v1::StartRunRequest { export_id: export.id.clone(), request_id, ..Default::default() };
+    let start =
+        v1::StartRunRequest { export_id: export.id.clone(), request_id, ..Default::default() };
     let refused = obstacles(world.runs().start_run(start.clone()).await);
     assert_eq!(refused, [("KEY_UNREADABLE".to_owned(), made.id.clone())]);
     let problem = shown().await;
@@ -157,7 +156,8 @@ async fn what_cannot_be_referred_to_is_a_wrong_field_and_klaviyo_is_not_asked() 
     environment.set("DATABASE_PASSWORD", "hunter2");
     let file = |path: &str| referring(Place::File(path.to_owned()));
     let both = v1::Connection { api_key: KEY.to_owned(), ..variable(NAME) };
-    let none = v1::Connection { key_reference: Some(v1::KeyReference::default()), ..connection("") };
+    let none =
+        v1::Connection { key_reference: Some(v1::KeyReference::default()), ..connection("") };
     for (wanted, word) in [
         (variable("SEGUE_KLAVIYO_KEY_GONE"), "not set"),
         (variable("SEGUE_KLAVIYO_KEY_TWO"), "characters"),
@@ -206,7 +206,11 @@ async fn keys_elsewhere_are_sealed_by_nobody(engine: Engine) {
     assert_eq!(verify(&world, &sealed.id).await.problem, "");
     let rotated = world.cp.rotate_keys(&tester(Role::Administrator)).await.unwrap();
     assert_eq!((rotated.current, rotated.elsewhere), (1, 0));
-    let keys: Vec<String> =
-        world.deeds(&sealed.id).await.iter().map(|(_, it)| it["after"]["key"].to_string()).collect();
+    let keys: Vec<String> = world
+        .deeds(&sealed.id)
+        .await
+        .iter()
+        .map(|(_, it)| it["after"]["key"].to_string())
+        .collect();
     assert_eq!(keys[1], format!("\"env:{NAME}\""), "{keys:?}");
 }

@@ -287,7 +287,8 @@ fn drift(wanted: &Connection, found: &v1::Connection) -> Vec<Difference> {
 fn key_drift(wanted: &KeySource, found: &v1::Connection) -> Option<Difference> {
     // Whoever is no administrator does not see it.
     found.consent.as_ref()?;
-    let kept = found.key_reference.as_ref().and_then(|it| it.place.clone()).map(KeySource::OfServer);
+    let kept =
+        found.key_reference.as_ref().and_then(|it| it.place.clone()).map(KeySource::OfServer);
     let path = match (wanted, &kept) {
         (KeySource::OfServer(_), kept) if kept.as_ref() != Some(wanted) => "key_reference",
         (KeySource::Variable(_) | KeySource::File(_), Some(_)) => "api_key",

@@ -87,7 +87,7 @@ impl From<v1::RotateKeysResponse> for Rotated {
 }
 
 impl Shown for Rotated {
-    const COLUMNS: &'static [&'static str] = 
+    const COLUMNS: &'static [&'static str] =
         &["SEALED ANEW", "AS THEY WERE", "KEPT ELSEWHERE", "UNREADABLE"];
 
     fn cells(&self) -> Vec<String> {

@@ -165,8 +165,8 @@ impl ControlPlane {
             }
         };
         let print = fingerprint(&found);
-        let asker = self.asker(&vault.klaviyo, &found, format!("key {print}"));
-        let asked = asker.account().await;
+        let lane = format!("key {print}");
+        let asked = self.asker(&vault.klaviyo, &found, lane).account().await;
         let account = asked.map_err(|err| refused_key(given.field(), err))?.value;
         let (sealed, reference) = match given {
             GivenKey::Value(key) => (vault.sealer.seal(id, key)?, None),

@@ -24,9 +24,11 @@ pub struct KeyPlaces {
     pub folder: Option<PathBuf>,
     /// What people call this machine, for errors: of several control-planes each looks at its own.
     pub machine: String,
-    /// The environment.
-    pub variable: Arc<dyn Fn(&str) -> Option<OsString> + Send + Sync>,
+    pub variable: Environment,
 }
+
+/// The value of a variable, by its name. `None`: it is not set.
+pub type Environment = Arc<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
 
 /// What is Segue's own begins with this, but for what begins with [`KeyPlaces::DEFAULT_PREFIX`].
 const OWN: &str = "SEGUE_";
@@ -223,6 +225,3 @@ pub(crate) fn check_key(key: &str) -> Result<(), &'static str> {
         _ => Err("is longer than any key"),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -54,7 +54,7 @@ pub use connections::{GivenKey, NewConnection};
 pub use error::Error;
 pub use exports::{ExportFields, Mapping, Properties, SavedExport};
 pub use guards::Guards;
-pub use key_reference::{KeyPlaces, ReferenceError};
+pub use key_reference::{Environment, KeyPlaces, ReferenceError};
 pub use keys::KeyRing;
 pub use lists::{ListWithFlows, ListsFound, ListsWanted};
 pub use refusal::{Obstacle, Refusal, Thing, Violation};

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{
     Servers,
-    args::{Connections, ConnectionsArgs, KeyReferenceArgs},
-    args_admin::SharingArgs,
+    args::{Connections, ConnectionsArgs},
+    args_admin::{KeyReferenceArgs, SharingArgs},
     asking, explain,
     output::{self, Connection, Verified},
     present,

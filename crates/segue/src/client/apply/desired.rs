@@ -254,13 +254,23 @@ impl Reader<'_> {
                 file: None,
                 server_env: Some(name),
                 server_file: None,
-            }) => return KeySource::OfServer(KeyPlace::Env(name.clone())),
+            }) => {
+                if !name.is_empty() {
+                    return KeySource::OfServer(KeyPlace::Env(name.clone()));
+                }
+                self.problems.note(&place, "apiKey.serverEnv: is empty");
+            }
             Some(document::KeyPlace {
                 env: None,
                 file: None,
                 server_env: None,
                 server_file: Some(path),
-            }) => return KeySource::OfServer(KeyPlace::File(path.clone())),
+            }) => {
+                if !path.is_empty() {
+                    return KeySource::OfServer(KeyPlace::File(path.clone()));
+                }
+                self.problems.note(&place, "apiKey.serverFile: is empty");
+            }
             Some(_) => self.problems.note(&place, format!("apiKey: {advice}")),
         }
         KeySource::Variable(String::new())

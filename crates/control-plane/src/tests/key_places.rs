@@ -1,9 +1,11 @@
+//! What a control-plane reads keys from, and what it does not.
+
 use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc};
 
 use secrecy::ExposeSecret as _;
 use segue_store::write::connections::KeyReference;
 
-use super::KeyPlaces;
+use crate::KeyPlaces;
 
 fn places(folder: Option<&Path>) -> KeyPlaces {
     let variable = Arc::new(|name: &str| {

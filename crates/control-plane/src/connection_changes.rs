@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use segue_access::Principal;
 use segue_model::{ConnectionId, ExportId, Micros};
 use segue_store::{
@@ -16,11 +15,10 @@ use serde_json::json;
 use crate::{
     ControlPlane, Error, Refusal, SavedExport, Sharing, Thing,
     audit::{Action, changes, note},
-    connections::{KEY_FIELD, refuse_future, refused_key},
+    connections::{GivenKey, TriedKey, refuse_future},
     exports::lock_export,
     refusal::Obstacle,
     schedules::lock_system,
-    seal::fingerprint,
 };
 
 /// What is to be different about a connection; `None`: as it is.
@@ -29,7 +27,7 @@ pub struct ConnectionChange {
     pub display_name: Option<String>,
     pub sharing: Option<Sharing>,
     /// Of the same account of Klaviyo.
-    pub api_key: Option<SecretString>,
+    pub key: Option<GivenKey>,
     /// Its version, and who has accepted it when; `None`: now.
     pub consent: Option<(String, String, Option<Micros>)>,
 }
@@ -43,6 +41,8 @@ pub struct Rotated {
     pub current: u32,
     /// Those that no master key opens which this process has.
     pub unreadable: Vec<ConnectionId>,
+    /// How many are kept elsewhere, and so by no master key.
+    pub elsewhere: u32,
 }
 
 /// Nobody reads more of them in an error.
@@ -58,10 +58,10 @@ pub(crate) struct Told<'a> {
     consent_at: String,
     sharing: Sharing,
     /// Not the key: a name for it that tells it from another.
-    key: &'a str,
+    key: String,
 }
 
-pub(crate) fn told<'a>(connection: &'a Connection, key: &'a SealedKey) -> Result<Told<'a>, Error> {
+pub(crate) fn told<'a>(connection: &'a Connection, key: &SealedKey) -> Result<Told<'a>, Error> {
     let Connection { display_name, account_id, consent, .. } = connection;
     Ok(Told {
         display_name,
@@ -70,8 +70,11 @@ pub(crate) fn told<'a>(connection: &'a Connection, key: &'a SealedKey) -> Result
         consent_by: &consent.accepted_by,
         consent_at: consent.accepted.to_string(),
         sharing: Sharing::of(connection)?,
-        // Sealed twice it is another text, so it changes whenever somebody gave a key.
-        key: key.sealed.get(..8).unwrap_or_default(),
+        key: match &connection.reference {
+            Some(kept) => kept.at.to_string(),
+            // Sealed twice it is another text, so it changes whenever somebody gave a key.
+            None => key.sealed.get(..8).unwrap_or_default().to_owned(),
+        },
     })
 }
 
@@ -83,13 +86,8 @@ impl ControlPlane {
         change: &ConnectionChange,
         by: &Principal,
     ) -> Result<Connection, Error> {
-        let vault = self.vault()?;
-        let asked = match &change.api_key {
-            Some(key) => {
-                let lane = format!("key {}", fingerprint(key));
-                let asked = self.asker(&vault.klaviyo, key, lane).account().await;
-                Some((vault.sealer.seal(id, key)?, asked.map_err(refused_key)?.value))
-            }
+        let asked = match &change.key {
+            Some(key) => Some((key.field(), self.try_key(id, key).await?)),
             None => None,
         };
         self.store
@@ -97,16 +95,17 @@ impl ControlPlane {
                 let mut tx = self.store.begin().await?;
                 let (mut connection, mut key) = lock_connection(&mut tx, id).await?;
                 let before = (connection.clone(), key.clone());
-                if let Some((sealed, account)) = &asked {
+                if let Some((field, TriedKey { sealed, reference, account })) = &asked {
                     if account.id != connection.account_id {
                         let (new, old) = (&account.id, &connection.account_id);
                         let words = format!(
                             "belongs to the Klaviyo account {new}, and the connection to {old}, whose lists its \
                              exports name: make a connection of its own for {new}"
                         );
-                        return Err(Refusal::invalid(KEY_FIELD, words).into());
+                        return Err(Refusal::invalid(*field, words).into());
                     }
                     key.clone_from(sealed);
+                    connection.reference.clone_from(reference);
                     // What was known of the old one says nothing of this one, which Klaviyo has taken just now.
                     connection.key_since = tx.now();
                     connection.checked = Some(tx.now());
@@ -222,6 +221,10 @@ impl ControlPlane {
         for id in connections::all(&mut tx).await? {
             // Removed meanwhile, or about to go.
             let Some((connection, key)) = connections::lock(&mut tx, id).await? else { continue };
+            if connection.reference.is_some() {
+                rotated.elsewhere += 1;
+                continue;
+            }
             if key.master_key == sealer.id() {
                 rotated.current += 1;
                 continue;

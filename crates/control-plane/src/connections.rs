@@ -3,12 +3,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use ring::digest::{SHA256, digest};
 use secrecy::SecretString;
 use segue_access::Principal;
-use segue_klaviyo::{CallError, Client};
+use segue_klaviyo::{Account, CallError, Client};
 use segue_model::{ConnectionId, Id, Micros, work::Credentials};
 use segue_store::{
     Tx, read_admin,
     write::{
-        connections::{self, Connection, Consent},
+        connections::{self, Connection, Consent, KeptElsewhere, KeyReference, Problem, SealedKey},
         requests::{self, Made, RequestKind},
     },
 };
@@ -35,7 +35,7 @@ pub(crate) struct Vault {
 #[derive(Debug, Clone)]
 pub struct NewConnection {
     pub display_name: String,
-    pub api_key: SecretString,
+    pub key: GivenKey,
     pub consent_version: String,
     pub consent_by: String,
     /// `None`: now.
@@ -45,8 +45,37 @@ pub struct NewConnection {
     pub request_id: Option<String>,
 }
 
+/// The key of a connection, or where it is.
+#[derive(Debug, Clone)]
+pub enum GivenKey {
+    /// To be kept sealed.
+    Value(SecretString),
+    /// To be looked up whenever it is needed.
+    Reference(KeyReference),
+}
+
+impl GivenKey {
+    pub(crate) fn field(&self) -> &'static str {
+        match self {
+            Self::Value(_) => KEY_FIELD,
+            Self::Reference(_) => REFERENCE_FIELD,
+        }
+    }
+}
+
+/// A key that Klaviyo has taken, as it is going to be kept.
+#[derive(Debug)]
+pub(crate) struct TriedKey {
+    pub(crate) sealed: SealedKey,
+    pub(crate) reference: Option<KeptElsewhere>,
+    pub(crate) account: Account,
+}
+
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(5);
 pub(crate) const KEY_FIELD: &str = "connection.api_key";
+pub(crate) const REFERENCE_FIELD: &str = "connection.key_reference";
+/// What is known against a key that is not where the connection refers to.
+const KEY_UNREADABLE: &str = "key_unreadable";
 const CONSENT_TIME_FIELD: &str = "connection.consent.accepted_at";
 
 impl ControlPlane {
@@ -56,16 +85,12 @@ impl ControlPlane {
         new: &NewConnection,
         by: &Principal,
     ) -> Result<Connection, Error> {
-        let vault = self.vault()?;
         let content = content_of(new);
         if let Some(made) = self.made_before(new, &content).await? {
             return Ok(made);
         }
-        let lane = format!("key {}", fingerprint(&new.api_key));
-        let asked = self.asker(&vault.klaviyo, &new.api_key, lane).account().await;
-        let account = asked.map_err(refused_key)?.value;
         let id = Id::from_uuid(Uuid::now_v7());
-        let key = vault.sealer.seal(id, &new.api_key)?;
+        let TriedKey { sealed: key, reference, account } = self.try_key(id, &new.key).await?;
         self.store
             .retry("create_connection", || async {
                 let mut tx = self.store.begin().await?;
@@ -81,6 +106,7 @@ impl ControlPlane {
                         accepted: new.consent_at.unwrap_or(now),
                     },
                     sharing: new.sharing.to_row()?,
+                    reference: reference.clone(),
                     created: now,
                     key_since: now,
                     checked: Some(now),
@@ -122,6 +148,60 @@ impl ControlPlane {
         Ok(None)
     }
 
+    /// Asks Klaviyo whose key it is.
+    pub(crate) async fn try_key(
+        self: &Arc<Self>,
+        id: ConnectionId,
+        given: &GivenKey,
+    ) -> Result<TriedKey, Error> {
+        let vault = self.vault()?;
+        let found = match given {
+            GivenKey::Value(key) => key.clone(),
+            GivenKey::Reference(at) => {
+                let places = &self.settings.key_places;
+                let invalid = |words| Refusal::invalid(REFERENCE_FIELD, words);
+                places.allows(at).map_err(invalid)?;
+                places.read(at).await.map_err(|err| invalid(err.to_string()))?
+            }
+        };
+        let print = fingerprint(&found);
+        let lane = format!("key {print}");
+        let asked = self.asker(&vault.klaviyo, &found, lane).account().await;
+        let account = asked.map_err(|err| refused_key(given.field(), err))?.value;
+        let (sealed, reference) = match given {
+            GivenKey::Value(key) => (vault.sealer.seal(id, key)?, None),
+            GivenKey::Reference(at) => {
+                (SealedKey::default(), Some(KeptElsewhere { at: at.clone(), print }))
+            }
+        };
+        Ok(TriedKey { sealed, reference, account })
+    }
+
+    /// The key of a connection: it is opened, or looked up now, so that one that was replaced is found.
+    pub(crate) async fn key_of(
+        &self,
+        connection: &Connection,
+        sealed: &SealedKey,
+    ) -> Result<SecretString, Error> {
+        let vault = self.vault()?;
+        let Some(kept) = &connection.reference else {
+            return Ok(vault.sealer.open(connection.id, sealed)?);
+        };
+        let read = self.settings.key_places.read(&kept.at).await;
+        read.map_err(|source| Error::Elsewhere { connection: connection.id, source })
+    }
+
+    /// Remembers of a key that was not where the connection refers to that it was not, as of one that was revoked.
+    /// Outside of the transaction that found it out, which is undone.
+    pub(crate) async fn remembering<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Elsewhere { connection, source }) = &result {
+            tracing::warn!(connection.id = %connection, error = %source, "key not found");
+            let problem = Problem { reason: KEY_UNREADABLE.to_owned(), detail: source.to_string() };
+            self.note_problem(*connection, &problem).await?;
+        }
+        result
+    }
+
     /// What is known against the keys of connections, in words.
     pub async fn connection_problems(&self) -> Result<BTreeMap<ConnectionId, String>, Error> {
         Ok(read_admin::connection_problems(&self.store).await?)
@@ -136,12 +216,11 @@ impl ControlPlane {
         connection: Option<ConnectionId>,
     ) -> Result<Credentials, Error> {
         let Some(id) = connection else { return self.keys.credentials(account_id) };
-        let vault = self.vault()?;
-        let Some((account, sealed)) = connections::key(tx, id).await? else {
+        let Some((connection, sealed)) = connections::key(tx, id).await? else {
             return Err(Error::NoKey { account_id: account_id.to_owned() });
         };
-        let key = vault.sealer.open(id, &sealed)?;
-        Ok(Credentials { account_id: account, key })
+        let key = self.key_of(&connection, &sealed).await?;
+        Ok(Credentials { account_id: connection.account_id, key })
     }
 
     /// The key to ask an account what became of what it accepted: that of any run that waits for it.
@@ -197,9 +276,12 @@ async fn connection_of(
 
 /// What was asked for, in a form that can be compared and from which nobody learns the key.
 fn content_of(new: &NewConnection) -> String {
-    let NewConnection { display_name, api_key, consent_version, consent_by, consent_at, .. } = new;
+    let NewConnection { display_name, key, consent_version, consent_by, consent_at, .. } = new;
     let at = consent_at.map(|at| at.0);
-    let key = fingerprint(api_key);
+    let key = match key {
+        GivenKey::Value(key) => fingerprint(key),
+        GivenKey::Reference(at) => at.to_string(),
+    };
     let mut all = vec![json!([display_name, key, consent_version, consent_by, at])];
     // What is shared with nobody is remembered as it was before there was sharing.
     if new.sharing != Sharing::default() {
@@ -209,8 +291,18 @@ fn content_of(new: &NewConnection) -> String {
     hex(digest(&SHA256, all.as_bytes()).as_ref())
 }
 
-/// Says in words what Klaviyo thinks of a key.
-pub(crate) fn refused_key(err: AskError) -> Error {
+/// Why a key cannot be read, as a refusal; other errors stay what they are.
+pub(crate) fn unreadable(id: ConnectionId, err: Error) -> Error {
+    let words = match &err {
+        Error::Seal(err) => err.to_string(),
+        Error::Elsewhere { source, .. } => source.to_string(),
+        _ => return err,
+    };
+    Refusal::blocked("KEY_UNREADABLE", id, words).into()
+}
+
+/// Says in words what Klaviyo thinks of a key. `field`: where it was given.
+pub(crate) fn refused_key(field: &'static str, err: AskError) -> Error {
     let err = match err {
         AskError::ControlPlane(err) => return err,
         AskError::Busy => {
@@ -220,7 +312,7 @@ pub(crate) fn refused_key(err: AskError) -> Error {
                     .to_owned();
             return Refusal::Unreachable { words, after: ASK_AGAIN }.into();
         }
-        AskError::Elsewhere(_) => return Refusal::invalid(KEY_FIELD, err.to_string()).into(),
+        AskError::Elsewhere(_) => return Refusal::invalid(field, err.to_string()).into(),
         AskError::Klaviyo(err) => err,
     };
     let words = match &err {
@@ -232,7 +324,7 @@ pub(crate) fn refused_key(err: AskError) -> Error {
             return Refusal::Unreachable { words, after: ASK_AGAIN }.into();
         }
     };
-    Refusal::Invalid(vec![Violation::new(KEY_FIELD, words)]).into()
+    Refusal::Invalid(vec![Violation::new(field, words)]).into()
 }
 
 pub(crate) fn revision_retired() -> Refusal {

@@ -1,8 +1,8 @@
-use segue_model::RunId;
+use segue_model::{ConnectionId, RunId};
 use segue_queue::QueueError;
 use segue_store::StoreError;
 
-use crate::{Refusal, SealError};
+use crate::{ReferenceError, Refusal, SealError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,6 +19,9 @@ pub enum Error {
     Refused(#[from] Refusal),
     #[error("the key of a connection cannot be used")]
     Seal(#[source] SealError),
+    /// It is not where the connection refers to.
+    #[error("the key of the connection {connection} cannot be used")]
+    Elsewhere { connection: ConnectionId, source: ReferenceError },
     #[error("this process keeps no connections: it was started without a master key")]
     NoVault,
     #[error("this machine gives no random bytes")]

@@ -19,6 +19,7 @@ mod events;
 mod exports;
 pub mod grpc;
 mod guards;
+mod key_reference;
 mod keys;
 mod leader;
 mod lists;
@@ -51,10 +52,11 @@ use segue_store::Store;
 pub use audit::AuditCheck;
 pub use commands::Obeyed;
 pub use connection_changes::{ConnectionChange, Rotated};
-pub use connections::NewConnection;
+pub use connections::{GivenKey, NewConnection};
 pub use error::Error;
 pub use exports::{ExportFields, Mapping, Properties, SavedExport};
 pub use guards::Guards;
+pub use key_reference::{Environment, KeyPlaces, ReferenceError};
 pub use keys::KeyRing;
 pub use lists::{ListWithFlows, ListsFound, ListsWanted};
 pub use refusal::{Obstacle, Refusal, Thing, Violation};
@@ -64,7 +66,7 @@ pub use seal::{SealError, Sealer};
 pub use segue_model::{Freshness, work};
 pub use segue_schedule::{ExportSchedule, Schedule};
 pub use segue_store::write::{
-    connections::{Connection, Consent},
+    connections::{Connection, Consent, KeptElsewhere, KeyReference},
     new_lists::NewList,
 };
 pub use starts::{Start, StartOptions};
@@ -111,6 +113,8 @@ pub struct Settings {
     /// How long somebody who wants to know something about files waits for a worker. Shorter than a call may take,
     /// so that they hear what they have waited for in vain.
     pub look_patience: Duration,
+    /// Where keys are that connections refer to.
+    pub key_places: KeyPlaces,
     /// The trace that the current span belongs to, if anybody traces: a `traceparent`.
     pub current_trace: fn() -> Option<String>,
     /// Makes a span that was not entered yet a child of one in another process, a `traceparent`.
@@ -137,6 +141,7 @@ impl Default for Settings {
             reports_kept: DAYS_30,
             rows_kept: DAYS_30,
             look_patience: Duration::from_secs(25),
+            key_places: KeyPlaces::of_process("this machine".to_owned()),
             current_trace: || None,
             continue_trace: |_, _| {},
         }

@@ -23,7 +23,7 @@ use crate::{
     ask::{AskError, Asker},
     audit::{Action, note},
     connection_changes::{is_administrator, sees},
-    connections::{ASK_AGAIN, revision_retired},
+    connections::{ASK_AGAIN, revision_retired, unreadable},
     rights::may_use,
     verify::{
         ACCOUNT_CHANGED, KEY_REFUSED, SCOPE_MISSING, Scope, WRITE_FORBIDDEN, missing_words,
@@ -289,12 +289,8 @@ impl ControlPlane {
         let found = read_admin::connection(&self.store, id).await?;
         let found = found.filter(|(connection, _)| sees(by, connection));
         let (connection, sealed) = found.ok_or_else(|| Refusal::no_such(Thing::Connection, id))?;
-        let key = match vault.sealer.open(id, &sealed) {
-            Ok(key) => key,
-            Err(err) => {
-                return Err(Refusal::blocked("KEY_UNREADABLE", id, err.to_string()).into());
-            }
-        };
+        let key = self.remembering(self.key_of(&connection, &sealed).await).await;
+        let key = key.map_err(|err| unreadable(id, err))?;
         let asker = self.asker(&vault.klaviyo, &key, connection.account_id.clone());
         let lists = Sharing::of(&connection)?.lists;
         let only = (!is_administrator(by) && !lists.is_empty()).then_some(lists);

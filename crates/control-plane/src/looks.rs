@@ -100,7 +100,7 @@ impl ControlPlane {
         }
         let account_id = match connection {
             Some(id) => match connections::key(&mut tx, id).await? {
-                Some((account_id, _)) => account_id,
+                Some((connection, _)) => connection.account_id,
                 None => return Err(Refusal::no_such(Thing::Connection, id).into()),
             },
             None => String::new(),

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     ControlPlane, Error, Refusal, SavedExport, Thing,
     audit::{Action, note},
+    connections::unreadable,
     exports::{lock_export, refuse_second_run, text, who},
     rights::{may_manage, may_use, may_use_id, owner},
 };
@@ -96,7 +97,8 @@ impl ControlPlane {
         start: &Start,
         turn: Option<Turn>,
     ) -> Result<RunId, Error> {
-        let run = self.store.retry("start_export", || self.try_start(start, turn)).await?;
+        let run = self.store.retry("start_export", || self.try_start(start, turn)).await;
+        let run = self.with_key(run).await?;
         self.signals.work.notify_one();
         self.signals.events.notify_one();
         Ok(run)
@@ -176,7 +178,7 @@ impl ControlPlane {
         by: &Principal,
     ) -> Result<RunView, Error> {
         let retry = || self.try_retry(of, request_id, trace, by);
-        let run = self.store.retry("retry_run", retry).await?;
+        let run = self.with_key(self.store.retry("retry_run", retry).await).await?;
         self.signals.work.notify_one();
         self.signals.events.notify_one();
         self.run(run).await
@@ -312,10 +314,20 @@ impl ControlPlane {
             return Err(Refusal::blocked("CONNECTION_DELETED", id, words).into());
         };
         may_use(by, &connection, &export.fields.list_id)?;
-        match self.vault()?.sealer.open(id, &key) {
+        match self.key_of(&connection, &key).await {
             Ok(_) => Ok(connection.account_id),
-            Err(err) => Err(Refusal::blocked("KEY_UNREADABLE", id, err.to_string()).into()),
+            // So that it is remembered once the transaction is undone.
+            Err(err @ Error::Elsewhere { .. }) => Err(err),
+            Err(err) => Err(unreadable(id, err)),
         }
+    }
+
+    /// Remembers why a key could not be had, and refuses what needs it.
+    async fn with_key<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        self.remembering(result).await.map_err(|err| match err {
+            Error::Elsewhere { connection, .. } => unreadable(connection, err),
+            err => err,
+        })
     }
 
     fn new_run(

@@ -19,7 +19,8 @@ use segue_store::{
 use crate::{
     ControlPlane, Error, Refusal, Thing,
     ask::{AskError, Asker},
-    connections::refused_key,
+    connections::{KEY_FIELD, refused_key},
+    seal::fingerprint,
 };
 
 /// What Klaviyo says of the key of a connection.
@@ -148,28 +149,54 @@ impl ControlPlane {
         let vault = self.vault()?;
         let found = read_admin::connection(&self.store, id).await?;
         let (connection, sealed) = found.ok_or_else(|| Refusal::no_such(Thing::Connection, id))?;
-        let key = match vault.sealer.open(id, &sealed) {
+        let key = self.remembering(self.key_of(&connection, &sealed).await).await;
+        let key = match key {
             Ok(key) => key,
-            // Klaviyo was not asked, and another control-plane may have the right master key: not remembered.
-            Err(err) => {
-                let words = err.to_string();
-                let scopes = Findings::default().scopes("the key cannot be opened");
-                let (revision, limits, problem) = (None, Vec::new(), Some(words));
-                return Ok(Verified { connection, revision, scopes, limits, problem });
+            // Klaviyo was not asked. Of a sealed key this is not remembered: another control-plane may have the right
+            // master key.
+            Err(Error::Seal(err)) => return Ok(unasked(connection, err.to_string())),
+            Err(Error::Elsewhere { source, .. }) => {
+                return Ok(unasked(self.connection_now(id).await?, source.to_string()));
             }
+            Err(err) => return Err(err),
         };
+        let print = fingerprint(&key);
         let asker = self.asker(&vault.klaviyo, &key, connection.account_id.clone());
         let findings = look(&asker).await?;
-        self.store.retry("verify_connection", || self.note_findings(&connection, &findings)).await
+        let note = || self.note_findings(&connection, &print, &findings);
+        self.store.retry("verify_connection", note).await
     }
 
-    /// `asked`: the connection with whose key Klaviyo was asked.
-    async fn note_findings(&self, asked: &Connection, found: &Findings) -> Result<Verified, Error> {
+    async fn connection_now(&self, id: ConnectionId) -> Result<Connection, Error> {
+        let found = read_admin::connection(&self.store, id).await?;
+        let (connection, _) = found.ok_or_else(|| Refusal::no_such(Thing::Connection, id))?;
+        Ok(connection)
+    }
+
+    /// `asked`: the connection with whose key Klaviyo was asked. `print`: a name for that key.
+    async fn note_findings(
+        &self,
+        asked: &Connection,
+        print: &str,
+        found: &Findings,
+    ) -> Result<Verified, Error> {
         let id = asked.id;
         let mut tx = self.store.begin().await?;
         let locked = connections::lock(&mut tx, id).await?;
-        let (mut connection, _) = locked.ok_or_else(|| Refusal::no_such(Thing::Connection, id))?;
+        let (mut connection, sealed) =
+            locked.ok_or_else(|| Refusal::no_such(Thing::Connection, id))?;
         let now = tx.now();
+        // It may have been given another key meanwhile.
+        let is_same = connection.key_since == asked.key_since;
+        if let Some(kept) = &mut connection.reference
+            && is_same
+            && kept.print != print
+        {
+            // Somebody has put another key there: what the one before it may do says nothing of it.
+            print.clone_into(&mut kept.print);
+            connection.key_since = now;
+            connections::update(&mut tx, &connection, &sealed).await?;
+        }
         // That of another key proves nothing of this one.
         let taken = connections::last_acceptance(&mut tx, id).await?;
         let taken = taken.filter(|at| *at >= connection.key_since);
@@ -179,8 +206,6 @@ impl ControlPlane {
             problem.reason == WRITE_FORBIDDEN && (taken.is_none() || taken < since)
         });
         let problem = found.problem(&connection.account_id);
-        // It may have been given another key meanwhile.
-        let is_same = connection.key_since == asked.key_since;
         if is_same && (problem.is_some() || forbidden.is_none()) {
             connections::note_check(&mut tx, id, problem.as_ref()).await?;
             (connection.checked, connection.problem) = (Some(now), problem);
@@ -220,6 +245,12 @@ impl ControlPlane {
     }
 }
 
+/// Klaviyo was not asked, since there is no key to ask with.
+fn unasked(connection: Connection, words: String) -> Verified {
+    let scopes = Findings::default().scopes("the key cannot be read");
+    Verified { connection, revision: None, scopes, limits: Vec::new(), problem: Some(words) }
+}
+
 /// What was found out at Klaviyo.
 #[derive(Debug, Clone, Default)]
 struct Findings {
@@ -233,7 +264,7 @@ async fn look(asker: &Asker) -> Result<Findings, Error> {
     let mut found = Findings::default();
     let account = match asker.account().await {
         // Without an answer to this question nothing is known: neither good nor bad is remembered.
-        Err(err) if !is_of_the_key(&err) => return Err(refused_key(err)),
+        Err(err) if !is_of_the_key(&err) => return Err(refused_key(KEY_FIELD, err)),
         answer => found.take(Scope::AccountsRead, Endpoint::Accounts, answer)?,
     };
     if found.refused.is_some() {

@@ -29,7 +29,8 @@ impl ControlPlane {
     /// Makes a job the worker's. `None`: it is not to be had, or there is nothing left to do about it;
     /// either way the message is done with.
     pub async fn claim(&self, job: JobId, attempt: u32) -> Result<Option<Claimed>, Error> {
-        self.store.retry("claim", || self.try_claim(job, attempt)).await
+        let claimed = self.store.retry("claim", || self.try_claim(job, attempt)).await;
+        self.remembering(claimed).await
     }
 
     async fn try_claim(&self, job: JobId, attempt: u32) -> Result<Option<Claimed>, Error> {

@@ -227,8 +227,8 @@ codes! {
         ExportDisabled = "export_disabled", "Enable it with segue exports enable.";
         /// The export runs for somebody who may not run it any more.
         OwnerLost = "owner_lost", "Let an administrator give it to somebody else with segue exports update --owner.";
-        /// The key of the connection cannot be opened with this master key.
-        KeyUnreadable = "key_unreadable", "Start the control-plane with the master key that sealed it, or give the connection its key again.";
+        /// The control-plane cannot open the key of the connection, or does not find it where the connection refers to.
+        KeyUnreadable = "key_unreadable", "Start the control-plane with the master key that sealed it, put the key where the words say, or give the connection its key again.";
         /// The run is of the command line, which keeps nothing to be sent again.
         NotOfAnExport = "not_of_an_export", "Export the segment again.";
         /// The export of the run was deleted.

@@ -34,6 +34,7 @@ impl fmt::Debug for v1::Connection {
             sharing,
             problem,
             checked_at,
+            key_reference,
         } = self;
         f.debug_struct("Connection")
             .field("id", id)
@@ -46,6 +47,7 @@ impl fmt::Debug for v1::Connection {
             .field("sharing", sharing)
             .field("problem", problem)
             .field("checked_at", checked_at)
+            .field("key_reference", key_reference)
             .finish()
     }
 }

@@ -40,6 +40,7 @@ mod services_clients;
 mod services_dead;
 mod services_faults;
 mod services_guards;
+mod services_keys;
 mod services_lists;
 mod services_same;
 mod services_schedule;

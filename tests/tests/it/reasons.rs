@@ -287,8 +287,11 @@ fn control_plane_refuses_with_no_code_that_has_no_words() {
     let mut used = BTreeSet::new();
     for path in sources(&folder) {
         let text = fs::read_to_string(&path).unwrap();
+        // What begins so is a variable.
         let is_code = |text: &&str| {
-            text.len() > 3 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+            text.len() > 3
+                && !text.starts_with("SEGUE_")
+                && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
         };
         used.extend(text.split('"').filter(is_code).map(str::to_ascii_lowercase));
     }

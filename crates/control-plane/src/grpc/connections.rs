@@ -13,6 +13,7 @@ use segue_proto::{
         ListConnectionsRequest, ListConnectionsResponse, RotateKeysRequest, RotateKeysResponse,
         UpdateConnectionRequest, UpdateConnectionResponse, VerifyConnectionRequest,
         VerifyConnectionResponse, connection_service_server::ConnectionService,
+        key_reference::Place,
     },
 };
 use tonic::{Request, Response, Status};
@@ -25,15 +26,17 @@ use super::{
     verified::shown_verified,
 };
 use crate::{
-    Connection, ConnectionChange, Consent, ControlPlane, NewConnection, Rotated, Sharing,
-    Violation, connections::KEY_FIELD, exports::check_display_name,
+    Connection, ConnectionChange, Consent, ControlPlane, GivenKey, KeyReference, NewConnection,
+    Rotated, Sharing, Violation,
+    connections::{KEY_FIELD, REFERENCE_FIELD},
+    exports::check_display_name,
+    key_reference::check_key,
 };
 
 /// [`ConnectionService`] of a control-plane.
 #[derive(Debug)]
 pub struct Connections(pub(super) Arc<ControlPlane>);
 
-const MAX_KEY_BYTES: usize = 1000;
 const MAX_LISTS: usize = 1000;
 const MAX_CONSENT_CHARS: usize = 200;
 
@@ -118,10 +121,15 @@ impl ConnectionService for Connections {
         request: Request<RotateKeysRequest>,
     ) -> Result<Response<RotateKeysResponse>, Status> {
         let by = caller(&request)?.clone();
-        let Rotated { resealed, current, unreadable } =
+        let Rotated { resealed, current, unreadable, elsewhere } =
             self.0.rotate_keys(&by).await.map_err(status)?;
         let unreadable_connection_ids = unreadable.into_iter().map(|id| id.to_string()).collect();
-        Ok(Response::new(RotateKeysResponse { resealed, current, unreadable_connection_ids }))
+        Ok(Response::new(RotateKeysResponse {
+            resealed,
+            current,
+            unreadable_connection_ids,
+            elsewhere,
+        }))
     }
 }
 
@@ -133,13 +141,23 @@ fn wanted(request: CreateConnectionRequest) -> Result<NewConnection, Status> {
     let mut problems = Problems::default();
     problems.take("request_id", fields::request_id(&request_id));
     problems.take("connection.display_name", check_display_name(&connection.display_name));
-    let api_key = problems.key(&mut connection);
+    let key = match (connection.api_key.is_empty(), connection.key_reference.take()) {
+        (true, Some(reference)) => problems.reference(reference).map(GivenKey::Reference),
+        (false, Some(_)) => {
+            problems.note(REFERENCE_FIELD, "is given, and a key too: give one of both");
+            None
+        }
+        (_, None) => Some(GivenKey::Value(problems.key(&mut connection))),
+    };
     let (consent_version, consent_by, consent_at) = problems.consent(connection.consent.take());
     let sharing = problems.sharing(connection.sharing.take());
     problems.check()?;
+    let Some(key) = key else {
+        return Err(invalid(vec![Violation::new(REFERENCE_FIELD, "is missing")]));
+    };
     Ok(NewConnection {
         display_name: std::mem::take(&mut connection.display_name),
-        api_key,
+        key,
         consent_version,
         consent_by,
         consent_at,
@@ -154,6 +172,9 @@ fn change(mut connection: v1::Connection, paths: &[String]) -> Result<Connection
     if paths.is_empty() {
         problems.note("update_mask", "is missing: name the fields that change");
     }
+    if ["api_key", "key_reference"].iter().all(|both| paths.iter().any(|path| path == both)) {
+        problems.note("update_mask", "names api_key and key_reference: give one of both");
+    }
     for path in paths {
         match path.as_str() {
             "display_name" => {
@@ -161,7 +182,11 @@ fn change(mut connection: v1::Connection, paths: &[String]) -> Result<Connection
                 problems.take("connection.display_name", check_display_name(&name));
                 change.display_name = Some(name);
             }
-            "api_key" => change.api_key = Some(problems.key(&mut connection)),
+            "api_key" => change.key = Some(GivenKey::Value(problems.key(&mut connection))),
+            "key_reference" => {
+                let given = connection.key_reference.take().unwrap_or_default();
+                change.key = problems.reference(given).map(GivenKey::Reference);
+            }
             "consent" => change.consent = Some(problems.consent(connection.consent.take())),
             "sharing" => change.sharing = Some(problems.sharing(connection.sharing.take())),
             "id" | "account_id" | "account_name" | "created_at" => {
@@ -181,6 +206,17 @@ impl Problems {
         let api_key = SecretString::from(connection.api_key.as_str());
         connection.api_key.zeroize();
         api_key
+    }
+
+    fn reference(&mut self, given: v1::KeyReference) -> Option<KeyReference> {
+        match given.place {
+            Some(Place::Env(name)) => Some(KeyReference::Variable(name)),
+            Some(Place::File(path)) => Some(KeyReference::File(path)),
+            None => {
+                self.note(REFERENCE_FIELD, "names neither a variable nor a file");
+                None
+            }
+        }
     }
 
     fn consent(&mut self, consent: Option<v1::Consent>) -> (String, String, Option<Micros>) {
@@ -213,19 +249,6 @@ impl Problems {
     }
 }
 
-fn check_key(key: &str) -> Result<(), &'static str> {
-    match key.len() {
-        0 => Err(
-            "is empty: it has to be a private key of the Klaviyo account, which begins with pk_",
-        ),
-        1..=MAX_KEY_BYTES if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Err("has spaces or other characters that no key has: copy it again")
-        }
-        1..=MAX_KEY_BYTES => Ok(()),
-        _ => Err("is longer than any key"),
-    }
-}
-
 fn check_words(text: &str) -> Result<(), &'static str> {
     match text.chars().count() {
         _ if text.trim().is_empty() => Err("is empty"),
@@ -247,6 +270,7 @@ pub(super) fn shown(connection: Connection, by: &Principal) -> Result<v1::Connec
         account_name,
         consent,
         sharing: _,
+        reference,
         created,
         key_since: _,
         checked,
@@ -272,5 +296,11 @@ pub(super) fn shown(connection: Connection, by: &Principal) -> Result<v1::Connec
         sharing,
         problem: problem.map(|it| it.detail).unwrap_or_default(),
         checked_at: checked.map(timestamp),
+        key_reference: reference.map(|it| v1::KeyReference {
+            place: Some(match it.at {
+                KeyReference::Variable(name) => Place::Env(name),
+                KeyReference::File(path) => Place::File(path),
+            }),
+        }),
     })
 }

@@ -30,7 +30,7 @@ pub(super) fn status(err: Error) -> Status {
     match err {
         Error::Refused(refusal) => refused(refusal),
         Error::NoRun(run) => refused(Refusal::no_such(Thing::Run, run)),
-        Error::NoVault | Error::Seal(_) => {
+        Error::NoVault | Error::Seal(_) | Error::Elsewhere { .. } => {
             tracing::error!("{}", chain(&err));
             Status::failed_precondition(chain(&err))
         }

@@ -7,6 +7,7 @@ mod dead;
 mod dispatch;
 mod endings;
 mod events;
+mod key_places;
 mod leader;
 mod permits;
 mod remote;

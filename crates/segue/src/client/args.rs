@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    args_admin::SharingArgs,
+    args_admin::{KeyReferenceArgs, SharingArgs},
     guards::{FreshnessArgs, GuardArgs, GuardChangeArgs},
 };
 
@@ -59,8 +59,10 @@ pub(super) enum Connections {
         #[arg(long, value_name = "NAME")]
         display_name: String,
         /// A file that holds the private API key; without it the key comes from KLAVIYO_API_KEY.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", conflicts_with = "KeyReferenceArgs")]
         api_key_file: Option<PathBuf>,
+        #[command(flatten)]
+        reference: KeyReferenceArgs,
         /// You agree that personal data is sent to Klaviyo: docs/consent.md has the text.
         #[arg(long)]
         accept_consent: bool,
@@ -85,11 +87,13 @@ pub(super) enum Connections {
         #[arg(long, value_name = "NAME")]
         display_name: Option<String>,
         /// Use another key of the same account from now on. It comes from KLAVIYO_API_KEY or a file.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "KeyReferenceArgs")]
         new_key: bool,
         /// A file that holds the new key.
         #[arg(long, value_name = "FILE", requires = "new_key")]
         api_key_file: Option<PathBuf>,
+        #[command(flatten)]
+        reference: KeyReferenceArgs,
         #[command(flatten)]
         sharing: SharingArgs,
         /// Let administrators only use it from now on.

@@ -53,3 +53,16 @@ pub(super) struct SharingArgs {
     #[arg(long = "only-list", value_name = "LIST_ID", requires = "share")]
     pub(super) only_lists: Vec<String>,
 }
+
+/// A key that stays where the operator keeps it.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct KeyReferenceArgs {
+    /// In place of a key the name of a variable of the control-plane, which looks there whenever it needs the key.
+    /// It begins with SEGUE_KLAVIYO_KEY_ unless the control-plane is configured otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub(super) key_env: Option<String>,
+    /// In place of a key a file where the control-plane runs, below its key_dir, such as a mounted secret.
+    #[arg(long, value_name = "PATH")]
+    pub(super) key_file: Option<String>,
+}

@@ -63,6 +63,8 @@ pub(super) async fn keys(args: KeysArgs) -> anyhow::Result<ExitCode> {
              give these connections their keys once more: segue connections update CONNECTION --new-key"
         );
     }
-    ui::note("all keys are sealed by the present master key; the old one is needed no more");
+    ui::note(
+        "all keys that are kept here are sealed by the present master key; the old one is needed no more",
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -1,14 +1,14 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use secrecy::{ExposeSecret as _, SecretString};
-use segue_proto::v1;
+use secrecy::ExposeSecret as _;
+use segue_proto::v1::{self, key_reference::Place};
 use serde_json::json;
 
 use super::{
     Servers,
     args::{Connections, ConnectionsArgs},
-    args_admin::SharingArgs,
+    args_admin::{KeyReferenceArgs, SharingArgs},
     asking, explain,
     output::{self, Connection, Verified},
     present,
@@ -26,6 +26,7 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
         Connections::Create {
             display_name,
             api_key_file,
+            reference,
             accept_consent,
             accepted_by,
             sharing,
@@ -35,7 +36,11 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
                 ui::note(CONSENT.trim_end());
                 bail!("nothing was saved: if you agree to the text above, add --accept-consent");
             }
-            let key = key::read(api_key_file.as_deref())?;
+            let key_reference = reference_of(reference);
+            let api_key = match key_reference {
+                Some(_) => String::new(),
+                None => key::read(api_key_file.as_deref())?.expose_secret().to_owned(),
+            };
             let consent = v1::Consent {
                 text_version: CONSENT_VERSION.to_owned(),
                 accepted_by,
@@ -43,7 +48,8 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
             };
             let connection = v1::Connection {
                 display_name,
-                api_key: key.expose_secret().to_owned(),
+                api_key,
+                key_reference,
                 consent: Some(consent),
                 sharing: Some(sharing_of(sharing)),
                 ..v1::Connection::default()
@@ -61,19 +67,7 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
             show(&servers, reply.into_inner().connection)?;
         }
         Connections::List => {
-            let mut all: Vec<Connection> = Vec::new();
-            let mut page_token = String::new();
-            loop {
-                let request = v1::ListConnectionsRequest { page_size: 1000, page_token };
-                let reply = client.list_connections(asking(request)).await.map_err(explain)?;
-                let page = reply.into_inner();
-                all.extend(page.connections.into_iter().map(Connection::from));
-                page_token = page.next_page_token;
-                if page_token.is_empty() {
-                    break;
-                }
-            }
-            output::many(servers.output, &all)?;
+            output::many(servers.output, &all(&servers).await?)?;
         }
         Connections::Verify { connection: id } => {
             let request = v1::VerifyConnectionRequest { id };
@@ -91,13 +85,20 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
             display_name,
             new_key,
             api_key_file,
+            reference,
             sharing,
             unshare,
         } => {
             let key = new_key.then(|| key::read(api_key_file.as_deref())).transpose()?;
-            let sharing = (sharing.share || unshare).then(|| sharing_of(sharing));
-            let changed = update(&servers, id, display_name, key, sharing).await?;
-            show(&servers, changed)?;
+            let changed = v1::Connection {
+                id,
+                display_name: display_name.unwrap_or_default(),
+                api_key: key.map(|key| key.expose_secret().to_owned()).unwrap_or_default(),
+                key_reference: reference_of(reference),
+                sharing: (sharing.share || unshare).then(|| sharing_of(sharing)),
+                ..v1::Connection::default()
+            };
+            show(&servers, update(&servers, changed).await?)?;
         }
         Connections::Delete { connection: id, detach } => {
             let request = v1::DeleteConnectionRequest { id: id.clone(), detach };
@@ -114,34 +115,51 @@ pub(super) async fn run(args: ConnectionsArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn all(servers: &Servers) -> anyhow::Result<Vec<Connection>> {
+    let mut all = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = v1::ListConnectionsRequest { page_size: 1000, page_token };
+        let reply = servers.connections().list_connections(asking(request)).await;
+        let page = reply.map_err(explain)?.into_inner();
+        all.extend(page.connections.into_iter().map(Connection::from));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
 /// Changes what is given.
 async fn update(
     servers: &Servers,
-    id: String,
-    display_name: Option<String>,
-    key: Option<SecretString>,
-    sharing: Option<v1::Sharing>,
+    changed: v1::Connection,
 ) -> anyhow::Result<Option<v1::Connection>> {
     let given = [
-        ("display_name", display_name.is_some()),
-        ("api_key", key.is_some()),
-        ("sharing", sharing.is_some()),
+        ("display_name", !changed.display_name.is_empty()),
+        ("api_key", !changed.api_key.is_empty()),
+        ("key_reference", changed.key_reference.is_some()),
+        ("sharing", changed.sharing.is_some()),
     ];
     let paths: Vec<String> =
         given.iter().filter(|(_, given)| *given).map(|(path, _)| (*path).to_owned()).collect();
     if paths.is_empty() {
-        bail!("nothing to change: give --display-name, --new-key, --share or --unshare");
+        bail!(
+            "nothing to change: give --display-name, --new-key, --key-env, --key-file, --share or --unshare"
+        );
     }
-    let api_key = key.map(|key| key.expose_secret().to_owned()).unwrap_or_default();
-    let display_name = display_name.unwrap_or_default();
-    let changed =
-        v1::Connection { id, display_name, api_key, sharing, ..v1::Connection::default() };
     let request = v1::UpdateConnectionRequest {
         connection: Some(changed),
         update_mask: Some(prost_types::FieldMask { paths }),
     };
     let reply = servers.connections().update_connection(asking(request)).await.map_err(explain)?;
     Ok(reply.into_inner().connection)
+}
+
+fn reference_of(args: KeyReferenceArgs) -> Option<v1::KeyReference> {
+    let KeyReferenceArgs { key_env, key_file } = args;
+    let place = key_env.map(Place::Env).or(key_file.map(Place::File))?;
+    Some(v1::KeyReference { place: Some(place) })
 }
 
 fn sharing_of(args: SharingArgs) -> v1::Sharing {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use segue_control_plane::{ControlPlane, grpc};
+use segue_control_plane::{ControlPlane, Settings, grpc};
 use segue_service::{
     Context,
     config::Config,
@@ -23,7 +23,8 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
     let sealer =
         parts::sealer(config.master_key_file.required()?, config.old_master_key_file.get())?;
     let klaviyo = parts::klaviyo(config)?;
-    let control_plane = ControlPlane::for_services(store, sealer, klaviyo, parts::settings());
+    let settings = Settings { key_places: parts::key_places(config), ..parts::settings() };
+    let control_plane = ControlPlane::for_services(store, sealer, klaviyo, settings);
     let people = parts::people(config, &control_plane).await?;
     let workers = workers.add(grpc::worker_service(Arc::clone(&control_plane)));
     control_plane.grace().await?;

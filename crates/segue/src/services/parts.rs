@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use segue_control_plane::{ControlPlane, Sealer, Settings, grpc};
+use segue_control_plane::{ControlPlane, KeyPlaces, Sealer, Settings, grpc};
 use segue_klaviyo::Client;
 use segue_queue::{RabbitQueue, RabbitSettings};
 use segue_service::{
@@ -112,6 +112,21 @@ pub(super) fn settings() -> Settings {
         current_trace: trace::current_traceparent,
         continue_trace: trace::set_parent,
         ..Settings::of_services()
+    }
+}
+
+/// Where keys are that connections refer to.
+pub(super) fn key_places(config: &Config) -> KeyPlaces {
+    // For words that say which of several control-planes did not find a key.
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let machine = match machine.trim() {
+        "" => "this machine",
+        name => name,
+    };
+    KeyPlaces {
+        env_prefix: config.key_env_prefix.clone(),
+        folder: config.key_dir.get().cloned(),
+        ..KeyPlaces::of_process(machine.to_owned())
     }
 }
 

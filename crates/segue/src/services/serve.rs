@@ -33,8 +33,12 @@ pub(super) async fn body(config: &Config, context: Context) -> anyhow::Result<()
     let sealer =
         parts::sealer(&master_key(config, folder.path())?, config.old_master_key_file.get())?;
     let klaviyo = parts::klaviyo(config)?;
+    let decisions = segue_control_plane::Settings {
+        key_places: parts::key_places(config),
+        ..parts::settings()
+    };
     let control_plane =
-        ControlPlane::for_services(store.clone(), sealer, klaviyo.clone(), parts::settings());
+        ControlPlane::for_services(store.clone(), sealer, klaviyo.clone(), decisions);
     control_plane.recover().await?;
     if config.admin_token_file.get().is_none() {
         first_token(&control_plane, folder.path()).await?;

@@ -14,6 +14,8 @@ pub enum Key {
     KlaviyoRevision,
     MasterKeyFile,
     OldMasterKeyFile,
+    KeyEnvPrefix,
+    KeyDir,
     WorkerTokenFile,
     AdminTokenFile,
     OidcFile,
@@ -64,7 +66,7 @@ const fn spec(
 }
 
 #[rustfmt::skip]
-pub(crate) const SPECS: [Spec; 36] = [
+pub(crate) const SPECS: [Spec; 38] = [
     spec(Key::Data, "data", "data", "FOLDER", None,
         "Where everything is kept: database, staging, keys"),
     spec(Key::DatabaseUrl, "database_url", "database-url", "URL", None,
@@ -87,6 +89,10 @@ pub(crate) const SPECS: [Spec; 36] = [
         "Holds the key that seals API keys: `openssl rand -base64 32 > FILE` makes one"),
     spec(Key::OldMasterKeyFile, "old_master_key_file", "old-master-key-file", "FILE", None,
         "Holds the key that sealed before that one, until `segue keys rotate` was run"),
+    spec(Key::KeyEnvPrefix, "key_env_prefix", "key-env-prefix", "PREFIX", Some("SEGUE_KLAVIYO_KEY_"),
+        "Connections may refer to API keys in variables whose names begin with this"),
+    spec(Key::KeyDir, "key_dir", "key-dir", "FOLDER", None,
+        "Connections may refer to API keys in files below it, such as mounted secrets [default: in no files]"),
     spec(Key::WorkerTokenFile, "worker_token_file", "worker-token-file", "FILE", None,
         "Holds the token by which workers are known: `openssl rand -base64 32 > FILE` makes one"),
     spec(Key::AdminTokenFile, "admin_token_file", "admin-token-file", "FILE", None,

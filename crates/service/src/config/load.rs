@@ -20,6 +20,8 @@ const OTHERS: [&str; 5] =
     [FILE_VARIABLE, "SEGUE_BIN", "SEGUE_REQUIRE_OPENAPI", "SEGUE_TOKEN", "SEGUE_UP_FOLDER"];
 /// Tests may have variables of their own.
 const TESTS: &str = "SEGUE_TEST_";
+/// Variables with API keys, which connections refer to.
+pub(crate) const KEY_VARIABLES: &str = "SEGUE_KLAVIYO_KEY_";
 /// By these Kubernetes and Docker tell about services whose names begin with `segue`.
 const LINK_ENDS: [&str; 2] = ["_SERVICE_", "_PORT"];
 
@@ -68,7 +70,9 @@ pub(crate) fn variables<T: Into<OsString>>(
     };
     let known = |name: &str| SPECS.iter().any(|spec| spec.key.variable() == name);
     for name in found.keys() {
-        let other = OTHERS.contains(&name.as_str()) || name.starts_with(TESTS);
+        let other = OTHERS.contains(&name.as_str())
+            || name.starts_with(TESTS)
+            || name.starts_with(KEY_VARIABLES);
         if !known(name) && !other && !is_link(name) {
             return Err(ConfigError::UnknownVariable {
                 nearest: nearest(name.trim_start_matches("SEGUE_")).key.variable(),

@@ -73,6 +73,10 @@ pub struct Config {
     pub klaviyo_revision: Setting<String>,
     pub master_key_file: Setting<PathBuf>,
     pub old_master_key_file: Setting<PathBuf>,
+    /// What the names of variables begin with that connections may refer to.
+    pub key_env_prefix: String,
+    /// The folder below which files lie that connections may refer to.
+    pub key_dir: Setting<PathBuf>,
     pub worker_token_file: Setting<PathBuf>,
     pub admin_token_file: Setting<PathBuf>,
     pub oidc_file: Setting<PathBuf>,

@@ -31,8 +31,8 @@ role!(
     Serve, "serve",
     needs [],
     takes [
-        Data, SourceDir, ScratchDir, KlaviyoUrl, KlaviyoRevision, MasterKeyFile, OldMasterKeyFile, AdminTokenFile, OidcFile,
-        Listen, ConsoleListen, ConsoleKeyFile, MetricsListen, TlsCertFile, TlsKeyFile, Slots, BatchProfiles, DedupeMemory,
+        Data, SourceDir, ScratchDir, KlaviyoUrl, KlaviyoRevision, MasterKeyFile, OldMasterKeyFile, KeyEnvPrefix, KeyDir,
+        AdminTokenFile, OidcFile, Listen, ConsoleListen, ConsoleKeyFile, MetricsListen, TlsCertFile, TlsKeyFile, Slots, BatchProfiles, DedupeMemory,
         DrainTimeout, Log, LogFormat
     ]
 );
@@ -41,7 +41,8 @@ role!(
     ControlPlane, "control-plane",
     needs [DatabaseUrl, AmqpUrl, MasterKeyFile, WorkerTokenFile],
     takes [
-        AmqpPrefix, KlaviyoUrl, KlaviyoRevision, OldMasterKeyFile, AdminTokenFile, OidcFile, Listen, WorkerListen, MetricsListen,
+        AmqpPrefix, KlaviyoUrl, KlaviyoRevision, OldMasterKeyFile, KeyEnvPrefix, KeyDir, AdminTokenFile, OidcFile, Listen,
+        WorkerListen, MetricsListen,
         TlsCertFile, TlsKeyFile, WorkerTlsCertFile, WorkerTlsKeyFile, DrainTimeout, Log, LogFormat
     ]
 );

@@ -85,6 +85,24 @@ fn flag_beats_variable_beats_file_beats_default() {
 }
 
 #[test]
+fn variables_with_keys_are_nobodys_settings_and_no_prefix_opens_those() {
+    let key = ("SEGUE_KLAVIYO_KEY_SHOP", "pk_shop");
+    let config = load::<Status>(&["--print-config"], &[DATABASE, key]).unwrap();
+    assert_eq!(config.key_env_prefix, "SEGUE_KLAVIYO_KEY_");
+    for (prefix, fits) in [
+        ("KLAVIYO_", true),
+        ("SEGUE_KLAVIYO_KEY_EU_", true),
+        ("SEGUE_", false),
+        ("SEGUE_DATABASE", false),
+        ("KEY", false),
+        ("A B C", false),
+    ] {
+        let loaded = load::<Serve>(&["--key-env-prefix", prefix], &[]);
+        assert_eq!(loaded.is_ok(), fits, "{prefix}");
+    }
+}
+
+#[test]
 fn config_flag_beats_config_variable() {
     let (_one, first) = file("slots = 5");
     let (_two, second) = file("slots = 6");

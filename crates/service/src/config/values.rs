@@ -14,7 +14,7 @@ use url::{Host, Url};
 
 use crate::config::{
     Config, ConfigError, Key, LogFormat, Origin, SecretUrl, Setting,
-    load::{Settled, Value},
+    load::{KEY_VARIABLES, Settled, Value},
 };
 
 /// Files that only their owner should be able to read.
@@ -46,6 +46,8 @@ pub(crate) fn config(settled: Settled) -> Result<Config, ConfigError> {
         klaviyo_revision: values.optional(Key::KlaviyoRevision, revision)?,
         master_key_file: values.optional(Key::MasterKeyFile, file)?,
         old_master_key_file: values.optional(Key::OldMasterKeyFile, file)?,
+        key_env_prefix: values.given(Key::KeyEnvPrefix, key_env_prefix)?,
+        key_dir: values.optional(Key::KeyDir, folder)?,
         worker_token_file: values.optional(Key::WorkerTokenFile, file)?,
         admin_token_file: values.optional(Key::AdminTokenFile, file)?,
         oidc_file: values.optional(Key::OidcFile, file)?,
@@ -243,6 +245,21 @@ fn prefix(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > MAX_PREFIX || !text.chars().all(fits) {
         return Err(format!(
             "write 1 to {MAX_PREFIX} letters, digits, dots, dashes or underscores"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// With a short one, or one of Segue's own settings, connections could refer to what was not meant for them.
+fn key_env_prefix(text: &str) -> Result<String, String> {
+    const LEAST: usize = 4;
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if text.len() < LEAST || text.len() > MAX_PREFIX || !text.chars().all(fits) {
+        return Err(format!("write {LEAST} to {MAX_PREFIX} letters, digits or underscores"));
+    }
+    if text.starts_with("SEGUE_") && !text.starts_with(KEY_VARIABLES) {
+        return Err(format!(
+            "of what begins with SEGUE_ only {KEY_VARIABLES} is for keys: begin with that, or with something else"
         ));
     }
     Ok(text.to_owned())

@@ -13,7 +13,7 @@ use crate::{
     test_util::{Engine, TestDatabase},
     write::{
         batches::{self, BatchState},
-        connections::{self, Connection, Consent, SealedKey, Sharing},
+        connections::{self, Connection, Consent, KeptElsewhere, KeyReference, SealedKey, Sharing},
         exports::{self, Export, Problem, Timing},
         requests::{self, Made, RequestKind},
         retries,
@@ -93,6 +93,7 @@ fn connection(n: u128) -> Connection {
             accepted: Micros(NOW.0 - 1),
         },
         sharing: Sharing { contributors: n.is_multiple_of(2), only_lists: r#"["L"]"#.to_owned() },
+        reference: None,
         created: NOW,
         key_since: Micros(NOW.0 - 3),
         checked: Some(Micros(NOW.0 - 2)),
@@ -150,8 +151,7 @@ async fn connection_comes_back_as_it_was_written(engine: Engine) {
     connections::create(&mut tx, &connection(1), &key()).await.unwrap();
     let both = Some((connection(1), key()));
     assert_eq!(connections::lock(&mut tx, connection_id(1)).await.unwrap(), both);
-    let account_and_key = Some((super::ACCOUNT.to_owned(), key()));
-    assert_eq!(connections::key(&mut tx, connection_id(1)).await.unwrap(), account_and_key);
+    assert_eq!(connections::key(&mut tx, connection_id(1)).await.unwrap(), both);
     tx.commit().await.unwrap();
     let read = read_admin::connection(&world.store, connection_id(1)).await.unwrap();
     assert_eq!(read, both);
@@ -170,8 +170,19 @@ async fn connection_comes_back_as_it_was_written(engine: Engine) {
     let other_key = SealedKey { sealed: "b3RoZXI=".to_owned(), master_key: "22".to_owned() };
     let mut tx = world.tx().await;
     connections::update(&mut tx, &changed, &other_key).await.unwrap();
-    let both = Some((changed, other_key));
+    let both = Some((changed.clone(), other_key));
     assert_eq!(connections::lock(&mut tx, connection_id(1)).await.unwrap(), both);
+    let places = [
+        KeyReference::Variable("SEGUE_KLAVIYO_KEY_SHOP".to_owned()),
+        KeyReference::File("shop:eu/key".to_owned()),
+    ];
+    for at in places {
+        let reference = Some(KeptElsewhere { at, print: "0011".to_owned() });
+        let changed = Connection { reference, ..changed.clone() };
+        connections::update(&mut tx, &changed, &SealedKey::default()).await.unwrap();
+        let both = Some((changed, SealedKey::default()));
+        assert_eq!(connections::lock(&mut tx, connection_id(1)).await.unwrap(), both);
+    }
     connections::remove(&mut tx, connection_id(1)).await.unwrap();
     assert_eq!(connections::lock(&mut tx, connection_id(1)).await.unwrap(), None);
     // Runs that go on still need it.

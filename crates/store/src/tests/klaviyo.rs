@@ -44,6 +44,7 @@ async fn with_connections(engine: Engine) -> Fixture {
             account_name: "A shop".to_owned(),
             consent: Consent { text_version, accepted_by, accepted: START },
             sharing: Sharing::default(),
+            reference: None,
             created: START,
             key_since: START,
             checked: None,

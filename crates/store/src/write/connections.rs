@@ -1,4 +1,6 @@
-//! Connections: Klaviyo accounts with a name, a sealed key and a recorded consent.
+//! Connections: Klaviyo accounts with a name, a key or where it is, and a recorded consent.
+
+use std::{fmt, str::FromStr};
 
 use segue_model::{ConnectionId, Micros, RunId};
 
@@ -18,6 +20,8 @@ pub struct Connection {
     pub account_name: String,
     pub consent: Consent,
     pub sharing: Sharing,
+    /// Where its key is; `None`: it is sealed in the store.
+    pub reference: Option<KeptElsewhere>,
     pub created: Micros,
     /// Since when it has its present key.
     pub key_since: Micros,
@@ -52,8 +56,50 @@ pub struct Consent {
     pub accepted: Micros,
 }
 
-/// A key that only the holder of the master key can read.
+/// A key that the control-plane looks up whenever it needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptElsewhere {
+    pub at: KeyReference,
+    /// A name for the key that was last found there.
+    pub print: String,
+}
+
+/// Where a key is, as the control-plane sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum KeyReference {
+    /// The name of a variable of its environment.
+    Variable(String),
+    /// A file below the folder that its configuration names.
+    File(String),
+}
+
+impl fmt::Display for KeyReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{path}"),
+        }
+    }
+}
+
+/// What begins with neither `env:` nor `file:`.
+#[derive(Debug, thiserror::Error)]
+#[error("no reference to a key")]
+pub struct NoReference;
+
+impl FromStr for KeyReference {
+    type Err = NoReference;
+    fn from_str(text: &str) -> Result<Self, NoReference> {
+        match text.split_once(':') {
+            Some(("env", name)) => Ok(Self::Variable(name.to_owned())),
+            Some(("file", path)) => Ok(Self::File(path.to_owned())),
+            _ => Err(NoReference),
+        }
+    }
+}
+
+/// A key that only the holder of the master key can read. Empty if the connection has a reference in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SealedKey {
     /// Base64.
     pub sealed: String,
@@ -64,8 +110,8 @@ pub struct SealedKey {
 macro_rules! connection_columns {
     () => {
         "connection_id, display_name, account_id, account_name, consent_version, consent_by, \
-         consent_us, for_contributors, only_lists, created_us, key_us, checked_us, problem, \
-         problem_detail"
+         consent_us, for_contributors, only_lists, key_reference, key_print, created_us, key_us, \
+         checked_us, problem, problem_detail"
     };
 }
 pub(crate) use connection_columns;
@@ -77,8 +123,9 @@ pub async fn create(
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO connections (connection_id, display_name, account_id, \
          account_name, consent_version, consent_by, consent_us, for_contributors, only_lists, \
-         sealed_key, master_key, key_us, checked_us, problem, problem_detail, created_us) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+         sealed_key, master_key, key_us, checked_us, problem, problem_detail, key_reference, \
+         key_print, created_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
     let mut args = changeable(connection, key);
     args.push(connection.created.into());
     tx.execute(SQL, &args).await?;
@@ -94,7 +141,8 @@ pub async fn update(
     const SQL: &str = "UPDATE connections SET display_name = $2, account_id = $3, \
          account_name = $4, consent_version = $5, consent_by = $6, consent_us = $7, \
          for_contributors = $8, only_lists = $9, sealed_key = $10, master_key = $11, \
-         key_us = $12, checked_us = $13, problem = $14, problem_detail = $15 WHERE connection_id = $1";
+         key_us = $12, checked_us = $13, problem = $14, problem_detail = $15, \
+         key_reference = $16, key_print = $17 WHERE connection_id = $1";
     tx.execute(SQL, &changeable(connection, key)).await?;
     Ok(())
 }
@@ -107,12 +155,15 @@ fn changeable(connection: &Connection, key: &SealedKey) -> Vec<Arg> {
         account_name,
         consent,
         sharing,
+        reference,
         created: _,
         key_since,
         checked,
         problem,
     } = connection;
     let (reason, detail) = parts(problem.as_ref());
+    let at = reference.as_ref().map(|it| it.at.to_string()).unwrap_or_default();
+    let print = reference.as_ref().map(|it| it.print.as_str()).unwrap_or_default();
     vec![
         text(id),
         display_name.as_str().into(),
@@ -129,6 +180,8 @@ fn changeable(connection: &Connection, key: &SealedKey) -> Vec<Arg> {
         (*checked).into(),
         reason.into(),
         detail.into(),
+        at.into(),
+        print.into(),
     ]
 }
 
@@ -147,12 +200,17 @@ pub async fn lock(
     tx.row(SQL, args![text(id)]).await?.map(decode_with_key).transpose()
 }
 
-/// The account and the key of a connection, also of a removed one; locks nothing.
-pub async fn key(tx: &mut Tx, id: ConnectionId) -> Result<Option<(String, SealedKey)>, StoreError> {
-    const SQL: &str =
-        "SELECT account_id, sealed_key, master_key FROM connections WHERE connection_id = $1";
-    let decode = |mut row: Row| Ok((row.string()?, decode_key(&mut row)?));
-    tx.row(SQL, args![text(id)]).await?.map(decode).transpose()
+/// A connection and its key, also of a removed one; locks nothing.
+pub async fn key(
+    tx: &mut Tx,
+    id: ConnectionId,
+) -> Result<Option<(Connection, SealedKey)>, StoreError> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        connection_columns!(),
+        ", sealed_key, master_key FROM connections WHERE connection_id = $1"
+    );
+    tx.row(SQL, args![text(id)]).await?.map(decode_with_key).transpose()
 }
 
 /// The connection of a run that waits for Klaviyo to confirm something in an account, the oldest run first.
@@ -263,11 +321,21 @@ pub(crate) fn decode(row: &mut Row) -> Result<Connection, StoreError> {
             accepted: row.time()?,
         },
         sharing: Sharing { contributors: row.flag()?, only_lists: row.string()? },
+        reference: decode_reference(row)?,
         created: row.time()?,
         key_since: row.time()?,
         checked: row.opt_time()?,
         problem: decode_problem(row)?,
     })
+}
+
+fn decode_reference(row: &mut Row) -> Result<Option<KeptElsewhere>, StoreError> {
+    let (at, print) = (row.string()?, row.string()?);
+    if at.is_empty() {
+        return Ok(None);
+    }
+    let unknown = |_| StoreError::Inconsistent { what: format!("the key reference {at:?}") };
+    Ok(Some(KeptElsewhere { at: at.parse().map_err(unknown)?, print }))
 }
 
 fn decode_problem(row: &mut Row) -> Result<Option<Problem>, StoreError> {

@@ -34,7 +34,7 @@ impl World {
     }
 
     /// What was done to it, oldest first: the action and what changed.
-    async fn deeds(&self, object: &str) -> Vec<(String, Value)> {
+    pub(super) async fn deeds(&self, object: &str) -> Vec<(String, Value)> {
         let entries = self.audit(0, "", object).await.entries;
         let deed = |entry: v1::AuditEntry| {
             assert_eq!(entry.subject, tester(Role::Administrator).subject.to_string());

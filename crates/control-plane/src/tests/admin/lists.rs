@@ -22,7 +22,7 @@ segue_store::on_both_engines! {
 }
 
 impl World {
-    fn lists(&self) -> ListServiceClient<Channel> {
+    pub(super) fn lists(&self) -> ListServiceClient<Channel> {
         ListServiceClient::new(self.channel.clone())
     }
 

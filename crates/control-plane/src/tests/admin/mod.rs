@@ -6,6 +6,7 @@ mod connections;
 mod dead;
 mod exports;
 mod guards;
+mod key_references;
 mod lists;
 mod looks;
 mod races;

@@ -30,7 +30,7 @@ impl World {
         serve_as(Arc::clone(&self.cp), tester(role)).await
     }
 
-    async fn update_connection(
+    pub(super) async fn update_connection(
         &self,
         connection: v1::Connection,
         paths: &[&str],

@@ -10,7 +10,7 @@ use std::{
 
 use segue_control_plane::{ExportFields, Freshness, Guards, Mapping, Properties, Violation, grpc};
 use segue_klaviyo::ListId;
-use segue_proto::v1;
+use segue_proto::v1::{self, key_reference::Place as KeyPlace};
 use segue_schedule::ExportSchedule;
 use serde_saphyr::Spanned;
 
@@ -59,11 +59,15 @@ pub(super) struct Connection {
     pub(super) sharing: Option<v1::Sharing>,
 }
 
-/// Where the key of a connection is, on the machine where the command runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where the key of a connection is.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum KeySource {
+    /// On the machine where the command runs.
     Variable(String),
+    /// On that machine too.
     File(PathBuf),
+    /// Where the control-plane runs, which looks there whenever it needs the key.
+    OfServer(KeyPlace),
 }
 
 #[derive(Debug)]
@@ -214,24 +218,58 @@ impl Reader<'_> {
     }
 
     fn key(&mut self, given: &Spanned<document::ApiKey>) -> KeySource {
-        let advice = "say where the key is: {env: VARIABLE} or {file: PATH}";
+        let advice = "say where the key is: {env: VARIABLE} or {file: PATH} of this machine, or {serverEnv: VARIABLE} \
+                      or {serverFile: PATH} of the control-plane's";
         let place = self.place(given);
         match &given.value.0 {
             None => {
                 let words = format!("apiKey: a key does not stand in this file; {advice}");
                 self.problems.note(&place, words);
             }
-            Some(document::KeyPlace { env: Some(name), file: None }) => {
+            Some(document::KeyPlace {
+                env: Some(name),
+                file: None,
+                server_env: None,
+                server_file: None,
+            }) => {
                 if !name.is_empty() && !name.contains(['=', '\0']) {
                     return KeySource::Variable(name.clone());
                 }
                 self.problems.note(&place, "apiKey.env: is no name of a variable");
             }
-            Some(document::KeyPlace { env: None, file: Some(path) }) => {
+            Some(document::KeyPlace {
+                env: None,
+                file: Some(path),
+                server_env: None,
+                server_file: None,
+            }) => {
                 if !path.as_os_str().is_empty() {
                     return KeySource::File(self.folder.join(path));
                 }
                 self.problems.note(&place, "apiKey.file: is empty");
+            }
+            // What may be referred to only the server knows.
+            Some(document::KeyPlace {
+                env: None,
+                file: None,
+                server_env: Some(name),
+                server_file: None,
+            }) => {
+                if !name.is_empty() {
+                    return KeySource::OfServer(KeyPlace::Env(name.clone()));
+                }
+                self.problems.note(&place, "apiKey.serverEnv: is empty");
+            }
+            Some(document::KeyPlace {
+                env: None,
+                file: None,
+                server_env: None,
+                server_file: Some(path),
+            }) => {
+                if !path.is_empty() {
+                    return KeySource::OfServer(KeyPlace::File(path.clone()));
+                }
+                self.problems.note(&place, "apiKey.serverFile: is empty");
             }
             Some(_) => self.problems.note(&place, format!("apiKey: {advice}")),
         }

@@ -41,6 +41,8 @@ pub(super) struct ApiKey(pub(super) Option<KeyPlace>);
 pub(super) struct KeyPlace {
     pub(super) env: Option<String>,
     pub(super) file: Option<PathBuf>,
+    pub(super) server_env: Option<String>,
+    pub(super) server_file: Option<String>,
 }
 
 #[derive(Deserialize)]

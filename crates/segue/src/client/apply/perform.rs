@@ -18,26 +18,30 @@ use crate::{
     key, ui,
 };
 
-/// Keys of the connections that are made, by their names.
+/// Keys of the connections that are made or get another, by their names.
 pub(super) type Keys = BTreeMap<String, SecretString>;
 
 /// Reads the keys that will be sent: before anything is changed, so that a key that is not there leaves the
 /// server as it was.
 pub(super) fn keys(desired: &Desired, changes: &[Change]) -> anyhow::Result<Keys> {
-    let made =
-        changes.iter().filter(|it| it.kind == Kind::Connection && it.action == Action::Create);
-    made.map(|change| {
+    let needs_key = |it: &&Change| {
+        let gets_another = it.fields.iter().any(|field| field.path == "api_key");
+        it.kind == Kind::Connection && (it.action == Action::Create || gets_another)
+    };
+    let mut keys = Keys::new();
+    for change in changes.iter().filter(needs_key) {
         let Connection { place, key, .. } = connection(desired, &change.name)?;
         let key = match key {
             KeySource::Variable(name) => key::of_variable(name),
             KeySource::File(path) => key::of_file(path),
+            KeySource::OfServer(_) => continue,
         };
         let key = key.with_context(|| {
             format!("{place}: the key of the connection {:?} cannot be had", change.name)
         })?;
-        Ok((change.name.clone(), key))
-    })
-    .collect()
+        keys.insert(change.name.clone(), key);
+    }
+    Ok(keys)
 }
 
 /// Does what the plan says, and notes the ids of what it makes in it. What was done before an error is done.
@@ -102,12 +106,7 @@ impl Performer<'_> {
 
     async fn create_connection(&self, name: &str) -> anyhow::Result<String> {
         let wanted = connection(self.desired, name)?;
-        let key = self.keys.get(name).context("its key was not read")?;
-        let connection = v1::Connection {
-            display_name: name.to_owned(),
-            api_key: key.expose_secret().to_owned(),
-            ..without_key(wanted)
-        };
+        let connection = self.with_key(wanted)?;
         let request =
             v1::CreateConnectionRequest { connection: Some(connection), request_id: String::new() };
         let mut client = self.servers.connections();
@@ -116,7 +115,9 @@ impl Performer<'_> {
     }
 
     async fn update_connection(&self, change: &Change) -> anyhow::Result<()> {
-        let wanted = without_key(connection(self.desired, &change.name)?);
+        let wanted = connection(self.desired, &change.name)?;
+        let is_of_key = change.fields.iter().any(|it| it.field == "apiKey");
+        let wanted = if is_of_key { self.with_key(wanted)? } else { without_key(wanted) };
         let request = v1::UpdateConnectionRequest {
             connection: Some(v1::Connection { id: id_of(change)?, ..wanted }),
             update_mask: Some(mask_of(change)),
@@ -124,6 +125,17 @@ impl Performer<'_> {
         let mut client = self.servers.connections();
         client.update_connection(asking(request)).await.map_err(explain)?;
         Ok(())
+    }
+
+    /// As the file says it, with its key or where the server finds it.
+    fn with_key(&self, wanted: &Connection) -> anyhow::Result<v1::Connection> {
+        let connection = without_key(wanted);
+        if let KeySource::OfServer(place) = &wanted.key {
+            let key_reference = Some(v1::KeyReference { place: Some(place.clone()) });
+            return Ok(v1::Connection { key_reference, ..connection });
+        }
+        let key = self.keys.get(&wanted.name).context("its key was not read")?;
+        Ok(v1::Connection { api_key: key.expose_secret().to_owned(), ..connection })
     }
 
     /// Refused while something uses it: exports do not lose their connection by a file that forgot it.

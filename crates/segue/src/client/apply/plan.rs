@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use segue_proto::v1;
+use segue_proto::v1::{self, key_reference::Place as KeyPlace};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -268,7 +268,7 @@ fn shared(sharing: &v1::Sharing) -> Value {
     json!({ "contributors": sharing.contributors, "lists": sharing.list_ids })
 }
 
-/// Where a connection is not as the file says. Of its key nobody can tell.
+/// Where a connection is not as the file says. Of a sealed key nobody can tell.
 fn drift(wanted: &Connection, found: &v1::Connection) -> Vec<Difference> {
     let differences = said(wanted).into_iter().filter_map(|(field, file)| {
         let (server, path) = match (field, &found.consent) {
@@ -280,7 +280,22 @@ fn drift(wanted: &Connection, found: &v1::Connection) -> Vec<Difference> {
         };
         (server != file).then_some(Difference { field, server, file, path })
     });
-    differences.collect()
+    key_drift(&wanted.key, found).into_iter().chain(differences).collect()
+}
+
+/// Whether the server keeps the key, or looks it up elsewhere, as the file says.
+fn key_drift(wanted: &KeySource, found: &v1::Connection) -> Option<Difference> {
+    // Whoever is no administrator does not see it.
+    found.consent.as_ref()?;
+    let kept =
+        found.key_reference.as_ref().and_then(|it| it.place.clone()).map(KeySource::OfServer);
+    let path = match (wanted, &kept) {
+        (KeySource::OfServer(_), kept) if kept.as_ref() != Some(wanted) => "key_reference",
+        (KeySource::Variable(_) | KeySource::File(_), Some(_)) => "api_key",
+        _ => return None,
+    };
+    let server = kept.as_ref().map_or_else(|| "sealed".into(), place_of);
+    Some(Difference { field: "apiKey", server, file: place_of(wanted), path })
 }
 
 /// As the file says it: where the key is, and never the key.
@@ -288,6 +303,8 @@ fn place_of(key: &KeySource) -> Value {
     match key {
         KeySource::Variable(name) => json!({ "env": name }),
         KeySource::File(path) => json!({ "file": path.display().to_string() }),
+        KeySource::OfServer(KeyPlace::Env(name)) => json!({ "serverEnv": name }),
+        KeySource::OfServer(KeyPlace::File(path)) => json!({ "serverFile": path }),
     }
 }
 

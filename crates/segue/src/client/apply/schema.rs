@@ -98,6 +98,8 @@ fn full() -> Value {
                 "sharing": {"contributors": true, "lists": ["LIST01"]},
             },
             {"name": "B", "apiKey": {"file": "b"}, "consent": {"version": "1", "acceptedBy": "Bo"}},
+            {"name": "C", "apiKey": {"serverEnv": "C"}, "consent": {"version": "1", "acceptedBy": "Bo"}},
+            {"name": "D", "apiKey": {"serverFile": "d"}, "consent": {"version": "1", "acceptedBy": "Bo"}},
         ],
         "exports": [
             {

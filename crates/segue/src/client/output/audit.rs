@@ -74,20 +74,29 @@ pub(in crate::client) struct Rotated {
     resealed: u32,
     current: u32,
     unreadable_connection_ids: Vec<String>,
+    /// Keys that are kept elsewhere, so that no master key seals them.
+    elsewhere: u32,
 }
 
 impl From<v1::RotateKeysResponse> for Rotated {
     fn from(reply: v1::RotateKeysResponse) -> Self {
-        let v1::RotateKeysResponse { resealed, current, unreadable_connection_ids } = reply;
-        Self { resealed, current, unreadable_connection_ids }
+        let v1::RotateKeysResponse { resealed, current, unreadable_connection_ids, elsewhere } =
+            reply;
+        Self { resealed, current, unreadable_connection_ids, elsewhere }
     }
 }
 
 impl Shown for Rotated {
-    const COLUMNS: &'static [&'static str] = &["SEALED ANEW", "AS THEY WERE", "UNREADABLE"];
+    const COLUMNS: &'static [&'static str] =
+        &["SEALED ANEW", "AS THEY WERE", "KEPT ELSEWHERE", "UNREADABLE"];
 
     fn cells(&self) -> Vec<String> {
         let unreadable = self.unreadable_connection_ids.join(" ");
-        vec![self.resealed.to_string(), self.current.to_string(), unreadable]
+        vec![
+            self.resealed.to_string(),
+            self.current.to_string(),
+            self.elsewhere.to_string(),
+            unreadable,
+        ]
     }
 }

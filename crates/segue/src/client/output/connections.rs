@@ -1,4 +1,4 @@
-use segue_proto::v1;
+use segue_proto::v1::{self, key_reference::Place};
 use serde::Serialize;
 
 use super::{Shown, time};
@@ -11,6 +11,8 @@ pub(in crate::client) struct Connection {
     account_name: String,
     consent: Option<Consent>,
     sharing: Sharing,
+    /// Where the server finds the key; null: it keeps it.
+    key_reference: Option<KeyReference>,
     created_at: Option<String>,
     checked_at: Option<String>,
     /// Empty: nothing is known against the key.
@@ -21,6 +23,13 @@ pub(in crate::client) struct Connection {
 struct Sharing {
     contributors: bool,
     list_ids: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum KeyReference {
+    Env(String),
+    File(String),
 }
 
 #[derive(Serialize)]
@@ -46,6 +55,10 @@ impl From<v1::Connection> for Connection {
                 let v1::Sharing { contributors, list_ids } = connection.sharing.unwrap_or_default();
                 Sharing { contributors, list_ids }
             },
+            key_reference: connection.key_reference.and_then(|it| it.place).map(|it| match it {
+                Place::Env(name) => KeyReference::Env(name),
+                Place::File(path) => KeyReference::File(path),
+            }),
             created_at: time(connection.created_at),
             checked_at: time(connection.checked_at),
             problem: connection.problem,
@@ -55,7 +68,7 @@ impl From<v1::Connection> for Connection {
 
 impl Shown for Connection {
     const COLUMNS: &'static [&'static str] =
-        &["ID", "NAME", "ACCOUNT", "CONSENT", "FOR", "PROBLEM"];
+        &["ID", "NAME", "ACCOUNT", "KEY", "CONSENT", "FOR", "PROBLEM"];
 
     fn cells(&self) -> Vec<String> {
         // Whoever only uses it is not told.
@@ -69,11 +82,18 @@ impl Shown for Connection {
             Sharing { list_ids, .. } if list_ids.is_empty() => "contributors".to_owned(),
             Sharing { list_ids, .. } => format!("contributors, {}", list_ids.join(" ")),
         };
+        let key = match &self.key_reference {
+            Some(KeyReference::Env(name)) => format!("variable {name}"),
+            Some(KeyReference::File(path)) => format!("file {path}"),
+            None if self.account_id.is_empty() => "-".to_owned(),
+            None => "sealed".to_owned(),
+        };
         let problem = if self.problem.is_empty() { "-" } else { &self.problem };
         vec![
             self.id.clone(),
             self.display_name.clone(),
             account,
+            key,
             consent,
             shared,
             problem.to_owned(),

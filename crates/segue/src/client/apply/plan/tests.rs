@@ -1,4 +1,6 @@
-use segue_proto::v1::{self, export_schedule::Mode, properties::Select, schedule::Recurrence};
+use segue_proto::v1::{
+    self, export_schedule::Mode, key_reference::Place, properties::Select, schedule::Recurrence,
+};
 use serde_json::{Value, json};
 
 use super::{Action, Change, Kind, plan};
@@ -386,6 +388,29 @@ fn drift_of_a_connection_is_noticed_field_by_field() {
         changed(&|it| it.sharing = None),
         (vec!["sharing"], vec![("sharing", nobody, shared)])
     );
+}
+
+#[test]
+fn key_that_is_kept_elsewhere_than_the_file_says_is_drift() {
+    let reference = |place| Some(v1::KeyReference { place: Some(place) });
+    let elsewhere = reference(Place::Env("OTHER".to_owned()));
+    let file = "{serverFile: shop}";
+    for (says, kept, path, server) in [
+        ("{env: SHOP_KEY}", elsewhere.clone(), Some("api_key"), json!({"serverEnv": "OTHER"})),
+        (file, elsewhere, Some("key_reference"), json!({"serverEnv": "OTHER"})),
+        (file, None, Some("key_reference"), json!("sealed")),
+        (file, reference(Place::File("shop".to_owned())), None, json!(null)),
+        ("{env: SHOP_KEY}", None, None, json!(null)),
+    ] {
+        let mut present = present();
+        present.connections[0].key_reference = kept;
+        let text = ALL.replace("{env: SHOP_KEY}", says);
+        let changes = planned(&desired(&text), &present, false);
+        let fields = &changes[1].fields;
+        let found = fields.iter().map(|it| (it.field, it.path, &it.server)).collect::<Vec<_>>();
+        let wanted: Vec<_> = path.iter().map(|path| ("apiKey", *path, &server)).collect();
+        assert_eq!(found, wanted, "{says}");
+    }
 }
 
 #[test]

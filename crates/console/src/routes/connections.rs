@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::{extract::Path, response::Response};
-use segue_proto::v1;
+use segue_proto::v1::{self, key_reference};
 
 use super::{go_to, verified::Verified};
 use crate::{
@@ -60,6 +60,16 @@ struct Account {
     accepted_by: String,
     accepted: Option<Markup>,
     text_version: String,
+    key: KeyAt,
+}
+
+/// Where the key is.
+enum KeyAt {
+    Sealed,
+    /// The name of a variable of the control-plane.
+    Variable(String),
+    /// A file of the control-plane.
+    File(String),
 }
 
 #[derive(Template)]
@@ -147,6 +157,11 @@ async fn page(
             accepted_by: consent.accepted_by,
             accepted: when_given(consent.accepted_at),
             text_version: consent.text_version,
+            key: match connection.key_reference.and_then(|it| it.place) {
+                None => KeyAt::Sealed,
+                Some(key_reference::Place::Env(name)) => KeyAt::Variable(name),
+                Some(key_reference::Place::File(path)) => KeyAt::File(path),
+            },
         }),
         exports,
         verified,

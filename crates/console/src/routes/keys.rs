@@ -24,6 +24,8 @@ struct KeysPage {
 struct Done {
     resealed: String,
     current: String,
+    /// Of keys that connections only refer to, none of which is sealed.
+    elsewhere: Option<String>,
     /// Id and name of connections whose keys nobody can open.
     unreadable: Vec<(String, String)>,
 }
@@ -49,6 +51,8 @@ pub(super) async fn rotate(caller: Caller) -> Result<Response, Failure> {
     let done = Done {
         resealed: counted(said.resealed.into(), "key", "keys"),
         current: counted(said.current.into(), "key was", "keys were"),
+        elsewhere: (said.elsewhere > 0)
+            .then(|| counted(said.elsewhere.into(), "key is", "keys are")),
         unreadable: said.unreadable_connection_ids.into_iter().map(with_name).collect(),
     };
     page(&caller, Some(done))

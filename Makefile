@@ -63,8 +63,9 @@ browser:
 	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
 	  $$as_root apt-get update -q && $$as_root apt-get install -qy --no-install-recommends $$missing; }
 
-lint: contract ## Format, clippy, and the contract of proto/
+lint: contract ## Format, clippy, the contract of proto/, and whether the breakages of make chaos still fit the code
 	cargo fmt --all --check
+	git apply --check tests/mutations/*.patch
 	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 
 # The rules of buf, and whether clients and services of released versions still understand proto/.

@@ -13,6 +13,12 @@ pub const DEFAULT_MAX_SHRINKAGE: u32 = 50;
 /// How to get past a guard, in the words of each failure.
 const ONCE: &str = "if this is meant, start one run with --override-guards";
 
+/// Whether a run that failed for this can be started once without the guard that stopped it.
+pub fn can_be_overridden(reason: FailReason) -> bool {
+    use FailReason::{GrewTooMuch, ShrankTooMuch, TooManyProfiles, TooManyRejects};
+    matches!(reason, GrewTooMuch | ShrankTooMuch | TooManyProfiles | TooManyRejects)
+}
+
 /// What holds for a run. The default refuses a segment without rows and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Guards {
@@ -144,7 +150,7 @@ impl Tripped {
 
 #[cfg(test)]
 mod tests {
-    use super::{Guards, SegmentRead};
+    use super::{Guards, SegmentRead, can_be_overridden};
     use crate::FailReason::{
         self, GrewTooMuch, SegmentEmpty, ShrankTooMuch, TooManyProfiles, TooManyRejects,
     };
@@ -253,6 +259,24 @@ mod tests {
                 assert!(words.contains(expected), "{words}");
             }
         }
+    }
+
+    #[test]
+    fn what_says_how_to_override_it_can_be_overridden_and_nothing_else() {
+        for (read, last) in [
+            ((0, 0, 0), None),
+            ((2000, 0, 1001), None),
+            ((300, 100, 200), None),
+            ((161, 0, 161), Some(100)),
+            ((33, 0, 33), Some(100)),
+        ] {
+            let (rows, rejected, profiles) = read;
+            let read = SegmentRead { rows, rejected, profiles };
+            let tripped = ALL.check(&read, last).unwrap_err();
+            let says_how = tripped.detail.contains("--override-guards");
+            assert_eq!(can_be_overridden(tripped.reason), says_how, "{tripped:?}");
+        }
+        assert!(!can_be_overridden(FailReason::SourceStale));
     }
 
     #[test]

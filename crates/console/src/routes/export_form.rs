@@ -266,16 +266,6 @@ pub(super) async fn edit(caller: Caller, Path(id): Path<String>) -> Result<Respo
     page(&caller, edited, Content { inputs, schedule, list, problems: Problems::default() }).await
 }
 
-async fn again(
-    caller: &Caller,
-    edited: Edited<'_>,
-    form: &Form,
-    problems: Problems,
-) -> Result<Response, Failure> {
-    let asked = Asked { part: ListPart::new(), list_id: None, problems };
-    with_lists(caller, edited, form, asked).await
-}
-
 /// The form as it was filled in, with what somebody asked of the lists.
 async fn with_lists(
     caller: &Caller,
@@ -292,26 +282,34 @@ async fn with_lists(
         .await
 }
 
+/// The export to be saved, or what is to be said beside the form instead.
+async fn filled_in(caller: &Caller, form: &Form) -> Result<Result<v1::Export, Asked>, Failure> {
+    if let Some(asked) = list_picker::pressed(caller, form).await? {
+        return Ok(Err(asked));
+    }
+    let (export, mut problems) = export_of(form);
+    let more = form.text("action") == "more";
+    if !more && !problems.any() {
+        problems = list_picker::doubts(caller, form).await;
+    }
+    let save = !more && !problems.any();
+    Ok(if save { Ok(export) } else { Err(Asked::nothing(problems)) })
+}
+
 pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failure> {
     let request_id = form.text("request_id").to_owned();
     let edited = Edited { id: None, request_id: request_id.clone() };
-    if let Some(asked) = list_picker::pressed(&caller, &form).await? {
-        return with_lists(&caller, edited, &form, asked).await;
-    }
-    let (export, mut problems) = export_of(&form);
-    if form.text("action") != "more" && !problems.any() {
-        problems = list_picker::doubts(&caller, &form).await;
-    }
-    if problems.any() || form.text("action") == "more" {
-        return again(&caller, edited, &form, problems).await;
-    }
+    let export = match filled_in(&caller, &form).await? {
+        Ok(export) => export,
+        Err(asked) => return with_lists(&caller, edited, &form, asked).await,
+    };
     let request = v1::CreateExportRequest { export: Some(export), request_id };
     match caller.services.exports().create_export(asking(request)).await {
         Ok(made) => {
             let made = present(made.into_inner().export)?;
             Ok(go_to(&address(&format!("/exports/{}", made.id), &[("done", "saved")])))
         }
-        Err(status) => again(&caller, edited, &form, refused(&status)?).await,
+        Err(status) => with_lists(&caller, edited, &form, Asked::nothing(refused(&status)?)).await,
     }
 }
 
@@ -321,16 +319,10 @@ pub(super) async fn update(
     form: Form,
 ) -> Result<Response, Failure> {
     let edited = Edited { id: Some(&id), request_id: String::new() };
-    if let Some(asked) = list_picker::pressed(&caller, &form).await? {
-        return with_lists(&caller, edited, &form, asked).await;
-    }
-    let (export, mut problems) = export_of(&form);
-    if form.text("action") != "more" && !problems.any() {
-        problems = list_picker::doubts(&caller, &form).await;
-    }
-    if problems.any() || form.text("action") == "more" {
-        return again(&caller, edited, &form, problems).await;
-    }
+    let export = match filled_in(&caller, &form).await? {
+        Ok(export) => export,
+        Err(asked) => return with_lists(&caller, edited, &form, asked).await,
+    };
     let paths = FIELDS.iter().chain(&guard_form::FIELDS).map(|&field| field.to_owned()).collect();
     let request = v1::UpdateExportRequest {
         export: Some(v1::Export { id: id.clone(), ..export }),
@@ -341,7 +333,7 @@ pub(super) async fn update(
             let saved = present(saved.into_inner().export)?;
             Ok(go_to(&address(&format!("/exports/{}", saved.id), &[("done", "saved")])))
         }
-        Err(status) => again(&caller, edited, &form, refused(&status)?).await,
+        Err(status) => with_lists(&caller, edited, &form, Asked::nothing(refused(&status)?)).await,
     }
 }
 

@@ -2,15 +2,12 @@
 
 use jiff::SignedDuration;
 use prost_types::Duration;
+use segue_model::guards::{DEFAULT_MAX_GROWTH, DEFAULT_MAX_REJECTS, DEFAULT_MAX_SHRINKAGE};
 use segue_proto::v1;
 
 use super::problems::Problems;
 use crate::{form::Form, shown::grouped};
 
-/// What applies where an export says nothing (`Guards` of the contract).
-const GROWTH: u32 = 50;
-const SHRINKAGE: u32 = 50;
-const REJECTS: u32 = 20;
 /// What the form decides about, as paths of the contract.
 pub(super) const FIELDS: [&str; 7] = [
     "guards.allow_live_flows",
@@ -52,9 +49,11 @@ impl GuardInputs {
             allow_live_flows: guards.allow_live_flows,
             allow_empty: guards.allow_empty,
             max_profiles: unless_zero(guards.max_profiles),
-            growth: unless_zero(guards.max_growth_percent.unwrap_or(GROWTH).into()),
-            shrinkage: unless_zero(guards.max_shrinkage_percent.unwrap_or(SHRINKAGE).into()),
-            rejects: unless_zero(guards.max_rejects_percent.unwrap_or(REJECTS).into()),
+            growth: unless_zero(guards.max_growth_percent.unwrap_or(DEFAULT_MAX_GROWTH).into()),
+            shrinkage: unless_zero(
+                guards.max_shrinkage_percent.unwrap_or(DEFAULT_MAX_SHRINKAGE).into(),
+            ),
+            rejects: unless_zero(guards.max_rejects_percent.unwrap_or(DEFAULT_MAX_REJECTS).into()),
             max_age: freshness.max_source_age.map(words_of).unwrap_or_default(),
             wait: freshness.wait.map(words_of).unwrap_or_default(),
         }
@@ -153,11 +152,11 @@ pub(super) fn sentences(export: &v1::Export) -> Vec<String> {
         }
     };
     refuse(guards.max_profiles, "there are more than {} profiles.");
-    let growth = guards.max_growth_percent.unwrap_or(GROWTH);
+    let growth = guards.max_growth_percent.unwrap_or(DEFAULT_MAX_GROWTH);
     refuse(growth.into(), "there are more profiles than in the last good run by over {} %.");
-    let shrinkage = guards.max_shrinkage_percent.unwrap_or(SHRINKAGE);
+    let shrinkage = guards.max_shrinkage_percent.unwrap_or(DEFAULT_MAX_SHRINKAGE);
     refuse(shrinkage.into(), "there are fewer profiles than in the last good run by over {} %.");
-    let rejects = guards.max_rejects_percent.unwrap_or(REJECTS);
+    let rejects = guards.max_rejects_percent.unwrap_or(DEFAULT_MAX_REJECTS);
     refuse(rejects.into(), "more than {} % of the rows are rejected while reading.");
     if let Some(v1::Freshness { max_source_age: Some(age), wait }) = export.freshness {
         let waits =

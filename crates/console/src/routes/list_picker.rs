@@ -97,6 +97,11 @@ pub(super) async fn pressed(caller: &Caller, form: &Form) -> Result<Option<Asked
 }
 
 impl Asked {
+    /// Nothing of the lists; something may be wrong with the form.
+    pub(super) fn nothing(problems: Problems) -> Self {
+        Self { part: ListPart::new(), list_id: None, problems }
+    }
+
     /// A list of the account becomes that of the export.
     async fn choose(&mut self, caller: &Caller, connection: &str, id: &str) -> Result<(), Failure> {
         match get(caller, connection, id).await {

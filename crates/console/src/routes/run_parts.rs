@@ -1,6 +1,7 @@
 //! What the page of a run says besides its progress: details, segment by segment, and what can be done about it.
 
 use jiff::SignedDuration;
+use segue_model::guards::can_be_overridden;
 use segue_proto::v1;
 
 use crate::shown::{
@@ -43,9 +44,8 @@ pub(super) fn segments(run: &v1::Run) -> Vec<SegmentRow> {
 
 /// Whether a guard has stopped the run that can be overridden once.
 pub(super) fn is_guarded(run: &v1::Run) -> bool {
-    const GUARDS: [&str; 4] =
-        ["grew_too_much", "shrank_too_much", "too_many_rejects", "too_many_profiles"];
-    run.failure.as_ref().is_some_and(|failure| GUARDS.contains(&failure.reason.as_str()))
+    let reason = run.failure.as_ref().and_then(|failure| failure.reason.parse().ok());
+    reason.is_some_and(can_be_overridden)
 }
 
 pub(super) fn facts(run: &v1::Run, counts: &v1::Counts) -> Vec<Fact> {

@@ -2,7 +2,7 @@
 
 use std::{
     io::Read as _,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use klaviyo_sim::Config;
@@ -73,6 +73,19 @@ fn watching(services: &Services, program: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// A run of five thousand people, and who watches it and has told something.
+fn watched(services: &Services) -> (String, Child) {
+    People::good(5_000).write(&services.source().join("people.csv"));
+    let run = services.start_run(&services.export("people.csv"));
+    let program = segue().display().to_string();
+    let mut command = watching(services, &program, &["runs", "watch", &run]);
+    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+    // It listens for signals before it asks, so whoever has read a line can interrupt it.
+    let mut first = [0; 1];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    (run, child)
+}
+
 #[test]
 fn on_a_terminal_a_run_has_a_bar_until_it_ends() {
     let sim = slow();
@@ -98,14 +111,7 @@ fn on_a_terminal_a_run_has_a_bar_until_it_ends() {
 fn interrupted_watching_leaves_the_run_alone() {
     let sim = slow();
     let services = Services::together(&sim);
-    People::good(5_000).write(&services.source().join("people.csv"));
-    let run = services.start_run(&services.export("people.csv"));
-    let program = segue().display().to_string();
-    let mut command = watching(&services, &program, &["runs", "watch", &run]);
-    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
-    // It listens for signals before it asks, so whoever has read a line can interrupt it.
-    let mut first = [0; 1];
-    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    let (run, child) = watched(&services);
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let ended = child.wait_with_output().unwrap();
@@ -120,13 +126,7 @@ fn interrupted_watching_leaves_the_run_alone() {
 fn watching_goes_on_when_a_server_that_went_away_comes_back() {
     let sim = slow();
     let mut services = Services::together(&sim);
-    People::good(5_000).write(&services.source().join("people.csv"));
-    let run = services.start_run(&services.export("people.csv"));
-    let program = segue().display().to_string();
-    let mut command = watching(&services, &program, &["runs", "watch", &run]);
-    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
-    let mut first = [0; 1];
-    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    let (_, child) = watched(&services);
     services.kill_and_restart("serve");
     let ended = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr);

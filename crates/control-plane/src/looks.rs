@@ -7,14 +7,14 @@
 use std::time::Duration;
 
 use segue_model::{
-    ConnectionId, Id, JobId, LookId,
+    Id, JobId, LookId,
     look::{Asked, Found, MAX_ANSWER_BYTES},
     work::{LookWork, Looked, Verdict},
 };
 use segue_store::{
     StoreError, Tx,
     write::{
-        connections::{self, SealedKey},
+        connections::SealedKey,
         jobs::{self, Failures, Held},
         looks::{self, Look, Standing},
         workers,
@@ -23,7 +23,7 @@ use segue_store::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{ControlPlane, Error, Refusal, Thing, exports::text};
+use crate::{ControlPlane, Error, Refusal, exports::text};
 
 /// More that wait at a time would wait for each other.
 const MOST: u64 = 100;
@@ -37,22 +37,18 @@ enum Answer {
 }
 
 impl ControlPlane {
-    /// What a worker finds out, or why it cannot: words for whoever asks. `connection`: the worker may ask Klaviyo
-    /// with its key. Whoever asks was asked for their rights before.
+    /// What a worker finds out, or why it cannot: words for whoever asks. Whoever asks was asked for their rights
+    /// before.
     ///
     /// # Errors
     /// [`Refusal::Unreachable`]: no worker takes looks, or none has answered within `Settings::look_patience`.
-    pub async fn look(
-        &self,
-        asked: &Asked,
-        connection: Option<ConnectionId>,
-    ) -> Result<Result<Found, String>, Error> {
+    pub async fn look(&self, asked: &Asked) -> Result<Result<Found, String>, Error> {
         self.vault()?;
         let patience = self.settings.look_patience;
         let until = Instant::now() + patience;
         let id: LookId = Id::from_uuid(Uuid::now_v7());
         let asked = text(asked)?;
-        self.store.retry("look", || self.try_ask(id, &asked, connection)).await?;
+        self.store.retry("look", || self.try_ask(id, &asked)).await?;
         self.signals.work.notify_one();
         loop {
             let mut answered = std::pin::pin!(self.signals.look.notified());
@@ -80,12 +76,7 @@ impl ControlPlane {
         }
     }
 
-    async fn try_ask(
-        &self,
-        id: LookId,
-        asked: &str,
-        connection: Option<ConnectionId>,
-    ) -> Result<(), Error> {
+    async fn try_ask(&self, id: LookId, asked: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         let unreachable = |words: &str| {
             Err(Refusal::Unreachable { words: words.to_owned(), after: ASK_AGAIN }.into())
@@ -98,18 +89,11 @@ impl ControlPlane {
         if looks::waiting(&mut tx).await? >= MOST {
             return unreachable("too many wait for a worker already; ask again later");
         }
-        let account_id = match connection {
-            Some(id) => match connections::key(&mut tx, id).await? {
-                Some((connection, _)) => connection.account_id,
-                None => return Err(Refusal::no_such(Thing::Connection, id).into()),
-            },
-            None => String::new(),
-        };
         let until = tx.now() + self.settings.look_patience;
-        looks::create(&mut tx, &Look { id, asked: asked.to_owned(), connection, until }).await?;
+        looks::create(&mut tx, &Look { id, asked: asked.to_owned(), until }).await?;
         let job: JobId = Id::from_uuid(Uuid::now_v7());
         let trace = (self.settings.current_trace)();
-        jobs::ask(&mut tx, job, id, &account_id, trace).await?;
+        jobs::ask(&mut tx, job, id, trace).await?;
         Ok(tx.commit().await?)
     }
 
@@ -145,27 +129,11 @@ impl ControlPlane {
     pub(crate) async fn look_work(
         &self,
         tx: &mut Tx,
-        held: &Held,
         id: LookId,
     ) -> Result<Option<LookWork>, Error> {
         let Some(look) = looks::open(tx, id).await? else { return Ok(None) };
-        let credentials = match look.connection {
-            Some(connection) => {
-                let found = self.credentials(tx, &held.account_id, Some(connection)).await;
-                match found {
-                    Ok(credentials) => Some(credentials),
-                    Err(err @ (Error::NoKey { .. } | Error::Seal(_))) => {
-                        let failed = Standing::Failed(crate::leader::words(&err));
-                        looks::answer(tx, id, &failed).await?;
-                        return Ok(None);
-                    }
-                    Err(err) => return Err(err),
-                }
-            }
-            None => None,
-        };
         let patience = look.until.since(tx.now());
-        Ok(Some(LookWork { look: id, asked: look.asked, patience, credentials }))
+        Ok(Some(LookWork { look: id, asked: look.asked, patience }))
     }
 
     /// How the claim on the job of a look ends.

@@ -18,7 +18,7 @@ impl ControlPlane {
             check_segment(folder).map_err(|words| Refusal::invalid("folder", words))?;
         }
         let asked = Asked::List { within: String::new(), path: folder.to_owned() };
-        match self.look(&asked, None).await? {
+        match self.look(&asked).await? {
             Ok(Found::Listed(listing)) => Ok(listing),
             Ok(_) => Err(another_question()),
             Err(words) => Err(Refusal::invalid("folder", words).into()),
@@ -32,7 +32,7 @@ impl ControlPlane {
     pub async fn describe_segment(&self, segments: Vec<String>) -> Result<Description, Error> {
         check(&segments)?;
         let asked = Asked::Describe { within: String::new(), sources: segments };
-        match self.look(&asked, None).await? {
+        match self.look(&asked).await? {
             Ok(Found::Described(description)) => Ok(description),
             Ok(_) => Err(another_question()),
             Err(words) => Err(Refusal::invalid("segments", words).into()),

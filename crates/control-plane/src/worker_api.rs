@@ -62,7 +62,7 @@ impl ControlPlane {
         run: Option<runs::Run>,
     ) -> Result<Option<Work>, Error> {
         if let Some(look) = held.look {
-            return Ok(self.look_work(tx, held, look).await?.map(Work::Look));
+            return Ok(self.look_work(tx, look).await?.map(Work::Look));
         }
         let Some(id) = held.run else {
             let wanted = batches::wanted(tx, &held.account_id).await?;

@@ -26,11 +26,6 @@ pub enum Asked {
     /// What columns a segment has, and what would become of them unless somebody says otherwise. Answer:
     /// [`Found::Described`].
     Describe { within: String, sources: Vec<String> },
-    /// What becomes of each column by what was decided. Answer: [`Found::Settled`].
-    Settle {
-        /// A plan that is wanted, as the reader of a run takes it.
-        plan: String,
-    },
 }
 
 /// What a worker has found out.
@@ -39,7 +34,6 @@ pub enum Asked {
 pub enum Found {
     Listed(Listing),
     Described(Description),
-    Settled(Settled),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -97,11 +91,4 @@ pub struct DescribedColumn {
     pub longest: u64,
     /// What it becomes by default, such as `first_name` or `properties.tier`; empty: it is not sent.
     pub attribute: String,
-}
-
-/// What becomes of each column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settled {
-    /// As a plan holds it, as JSON.
-    pub mapping: String,
 }

@@ -136,8 +136,6 @@ pub struct LookWork {
     pub asked: String,
     /// How long somebody waits.
     pub patience: Duration,
-    /// `None`: Klaviyo is not asked anything.
-    pub credentials: Option<Credentials>,
 }
 
 /// An import job that Klaviyo accepted and has not been seen to end.

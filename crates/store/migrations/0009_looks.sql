@@ -1,13 +1,12 @@
 -- Looks: what somebody waits for and a worker finds out. A row lives for some minutes at most.
 CREATE TABLE looks (
-    look_id       TEXT   NOT NULL PRIMARY KEY,
-    asked         TEXT   NOT NULL, -- JSON, without personal data
-    connection_id TEXT   NOT NULL, -- '': Klaviyo is not asked anything
-    state         TEXT   NOT NULL, -- asked, found, failed
-    answer        TEXT   NOT NULL, -- of found: sealed with the master key; of failed: words
-    master_key    TEXT   NOT NULL, -- which one
-    asked_us      BIGINT NOT NULL,
-    until_us      BIGINT NOT NULL  -- nobody waits any longer
+    look_id    TEXT   NOT NULL PRIMARY KEY,
+    asked      TEXT   NOT NULL, -- JSON, without personal data
+    state      TEXT   NOT NULL, -- asked, found, failed
+    answer     TEXT   NOT NULL, -- of found: sealed with the master key; of failed: words
+    master_key TEXT   NOT NULL, -- which one
+    asked_us   BIGINT NOT NULL,
+    until_us   BIGINT NOT NULL  -- nobody waits any longer
 );
 CREATE INDEX looks_by_age ON looks (until_us);
 

@@ -5,7 +5,7 @@ mod list;
 
 use segue_model::{
     Pii,
-    look::{Asked, Found, MAX_ANSWER_BYTES, Settled},
+    look::{Asked, Found, MAX_ANSWER_BYTES},
     work::{LookWork, Looked, Verdict},
 };
 use segue_source::{ReadOptions, Segment};
@@ -14,7 +14,7 @@ use tracing::Span;
 use crate::{
     ControlPlane,
     error::words,
-    read::{Plan, PrepareError, Sources, WantedPlan, infer_mapping},
+    read::{PrepareError, Sources},
     worker::Shared,
 };
 
@@ -25,8 +25,6 @@ enum LookError {
     Source(#[from] segue_source::SourceError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
-    #[error(transparent)]
-    Plan(#[from] crate::read::UnknownPlan),
     #[error("the question was asked by another version of segue")]
     Unknown(#[source] serde_json::Error),
     #[error("this worker has one segment and no folder")]
@@ -39,7 +37,7 @@ enum LookError {
 
 /// Answers. Whatever goes wrong is an answer too: whoever waits should hear it now.
 pub(crate) async fn look<C: ControlPlane>(shared: &Shared<C>, work: LookWork) -> Verdict {
-    let LookWork { look, asked, patience, credentials: _ } = work;
+    let LookWork { look, asked, patience } = work;
     let (sources, span) = (shared.settings.sources.clone(), Span::current());
     let search = move || span.in_scope(|| found(&sources, &asked));
     let looked = match tokio::time::timeout(patience, tokio::task::spawn_blocking(search)).await {
@@ -69,7 +67,6 @@ fn found(sources: &Sources, asked: &str) -> Result<Pii<String>, LookError> {
                 Segment::open_within(folder, &within, &patterns, &ReadOptions::default())?;
             Found::Described(describe::describe(&segment)?)
         }
-        Asked::Settle { plan } => Found::Settled(settle(sources, &plan)?),
     };
     let answer = serde_json::to_string(&found).map_err(LookError::Unwritable)?;
     if answer.len() > MAX_ANSWER_BYTES {
@@ -83,17 +80,6 @@ fn folder(sources: &Sources) -> Result<&std::path::Path, LookError> {
         Sources::Below(folder) => Ok(folder),
         Sources::Opened(_) => Err(LookError::NoFolder),
     }
-}
-
-/// Decides over the mapping as the first reading of a run would.
-fn settle(sources: &Sources, plan: &str) -> Result<Settled, LookError> {
-    let Plan::Wanted(WantedPlan { sources: patterns, options, .. }) = Plan::parse(plan)? else {
-        return Err(crate::read::UnknownPlan.into());
-    };
-    let segment = sources.open(&patterns)?;
-    let mapping = infer_mapping(&segment, &options)?;
-    let mapping = serde_json::to_string(&mapping).map_err(LookError::Unwritable)?;
-    Ok(Settled { mapping })
 }
 
 #[cfg(test)]
@@ -116,7 +102,6 @@ mod tests {
             look: Id::from_uuid(Uuid::from_u128(7)),
             asked: serde_json::to_string(&asked).unwrap(),
             patience: std::time::Duration::from_secs(30),
-            credentials: None,
         };
         match super::look(&shared, work).await {
             Verdict::Looked(Looked::Found(found)) => {
@@ -192,17 +177,5 @@ mod tests {
         let Ok(Found::Described(told)) = ask(write, asked).await else { panic!() };
         assert!(told.problem.is_some_and(|words| words.contains("the columns are: name")));
         assert_eq!(told.columns[0].attribute, "");
-    }
-
-    #[tokio::test]
-    async fn a_mapping_is_settled_as_a_run_would_infer_it() {
-        let plan = r#"{"kind":"wanted","sources":["crm/a.csv"]}"#.to_owned();
-        let Ok(Found::Settled(settled)) = ask(people, Asked::Settle { plan }).await else {
-            panic!()
-        };
-        let mapping: segue_profile::Mapping = serde_json::from_str(&settled.mapping).unwrap();
-        let told: Vec<_> =
-            mapping.describe().map(|[attribute, _, kind]| (attribute, kind)).collect();
-        assert_eq!(told[2], ("properties.visits".to_owned(), "number".to_owned()));
     }
 }

@@ -213,13 +213,8 @@ impl TryFrom<v1::ConfirmWork> for ConfirmWork {
 }
 
 impl From<LookWork> for v1::LookWork {
-    fn from(LookWork { look, asked, patience, credentials }: LookWork) -> Self {
-        Self {
-            look_id: look.to_string(),
-            asked,
-            patience: Some(duration(patience)),
-            credentials: credentials.map(Into::into),
-        }
+    fn from(LookWork { look, asked, patience }: LookWork) -> Self {
+        Self { look_id: look.to_string(), asked, patience: Some(duration(patience)) }
     }
 }
 
@@ -227,13 +222,11 @@ impl TryFrom<v1::LookWork> for LookWork {
     type Error = Invalid;
 
     fn try_from(work: v1::LookWork) -> Result<Self, Invalid> {
-        let v1::LookWork { look_id, asked, patience, credentials } = work;
-        let credentials = credentials.map(Credentials::try_from).transpose();
+        let v1::LookWork { look_id, asked, patience } = work;
         Ok(Self {
             look: parsed("look_id", &look_id)?,
             asked,
             patience: wait("patience", need("patience", patience)?)?,
-            credentials: credentials.map_err(|err| err.within("credentials"))?,
         })
     }
 }

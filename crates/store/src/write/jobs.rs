@@ -83,21 +83,19 @@ pub async fn ensure_for(
     Ok(())
 }
 
-/// Makes the job of a look, to be announced now. `account_id`: the one that Klaviyo may be asked about, if any;
-/// `trace`: what it belongs to.
+/// Makes the job of a look, to be announced now. It is of no account. `trace`: what it belongs to.
 pub async fn ask(
     tx: &mut Tx,
     job: JobId,
     look: LookId,
-    account_id: &str,
     trace: Option<String>,
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO jobs (job_id, kind, account_id, run_id, batch_no, state, \
          attempt, available_us, announced, announce_us, failures, trace) \
-         VALUES ($1, $2, $3, $4, -1, 'ready', 1, $5, 0, $5, 0, $6)";
+         VALUES ($1, $2, '', $3, -1, 'ready', 1, $4, 0, $4, 0, $5)";
     let kind = JobKind::Look.name();
     let now = tx.now();
-    tx.execute(SQL, args![text(job), kind, account_id, text(look), now, trace]).await?;
+    tx.execute(SQL, args![text(job), kind, text(look), now, trace]).await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Looks: what somebody waits for and a worker finds out.
 
-use segue_model::{ConnectionId, LookId, Micros};
+use segue_model::{LookId, Micros};
 
 use crate::{
     StoreError, Tx,
@@ -13,8 +13,6 @@ pub struct Look {
     pub id: LookId,
     /// JSON, without personal data.
     pub asked: String,
-    /// Whose key the worker gets; `None`: none.
-    pub connection: Option<ConnectionId>,
     /// Nobody waits any longer.
     pub until: Micros,
 }
@@ -33,11 +31,10 @@ pub enum Standing {
 }
 
 pub async fn create(tx: &mut Tx, look: &Look) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO looks (look_id, asked, connection_id, state, answer, master_key, \
-         asked_us, until_us) VALUES ($1, $2, $3, 'asked', '', '', $4, $5)";
-    let connection = look.connection.map(|id| id.to_string()).unwrap_or_default();
+    const SQL: &str = "INSERT INTO looks (look_id, asked, state, answer, master_key, asked_us, \
+         until_us) VALUES ($1, $2, 'asked', '', '', $3, $4)";
     let now = tx.now();
-    tx.execute(SQL, args![text(look.id), look.asked.as_str(), connection, now, look.until]).await?;
+    tx.execute(SQL, args![text(look.id), look.asked.as_str(), now, look.until]).await?;
     Ok(())
 }
 
@@ -51,16 +48,10 @@ pub async fn waiting(tx: &mut Tx) -> Result<u64, StoreError> {
 /// A look that has no answer and for which somebody waits, its row locked.
 pub async fn open(tx: &mut Tx, id: LookId) -> Result<Option<Look>, StoreError> {
     const SQL: &str = "UPDATE looks SET state = state WHERE look_id = $1 AND state = 'asked' \
-         AND until_us > $2 RETURNING look_id, asked, connection_id, until_us";
+         AND until_us > $2 RETURNING look_id, asked, until_us";
     let now = tx.now();
-    let decode = |mut row: Row| {
-        Ok(Look {
-            id: row.parsed()?,
-            asked: row.string()?,
-            connection: row.parsed_unless_empty()?,
-            until: row.time()?,
-        })
-    };
+    let decode =
+        |mut row: Row| Ok(Look { id: row.parsed()?, asked: row.string()?, until: row.time()? });
     tx.row(SQL, args![text(id), now]).await?.map(decode).transpose()
 }
 

@@ -1,9 +1,6 @@
-use std::collections::BTreeMap;
-
 use segue_access::{Principal, Role, Subject};
 use segue_klaviyo::ListId;
 use segue_model::{ConnectionId, ExportId, Freshness, Id, Micros, Who};
-use segue_profile::{Country, MapOptions, MapRule, Properties as Selected};
 use segue_schedule::ExportSchedule;
 use segue_store::{
     StoreError, Tx, read_admin,
@@ -15,12 +12,12 @@ use segue_store::{
         tokens,
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    ControlPlane, Error, Guards, Refusal, Thing, Violation,
+    ControlPlane, Error, Guards, Mapping, Refusal, Thing, Violation,
     audit::{Action, changes, note},
     guards::check_freshness,
     refusal::Obstacle,
@@ -51,28 +48,6 @@ pub struct ExportFields {
     pub disabled: bool,
 }
 
-/// What columns become. It is kept as it was given, so that it comes back as it was given.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Mapping {
-    /// The column with the email address; empty: the one that is named so.
-    pub email: String,
-    /// Klaviyo's attribute, with a type after a colon if need be, to the name of a column.
-    pub attributes: BTreeMap<String, String>,
-    pub properties: Properties,
-    /// ISO 3166 code; empty: none.
-    pub default_country: String,
-}
-
-/// Which of the columns that nothing else claims become custom properties.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Properties {
-    #[default]
-    All,
-    None,
-    Only(Vec<String>),
-}
-
 /// An export as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedExport {
@@ -86,7 +61,7 @@ pub struct SavedExport {
 }
 
 pub(crate) const MAX_SEGMENTS: usize = 1000;
-const MAX_NAME_CHARS: usize = 1000;
+pub(crate) const MAX_NAME_CHARS: usize = 1000;
 pub(crate) const CONNECTION_FIELD: &str = "export.connection_id";
 pub(crate) const OWNER_FIELD: &str = "export.owner.subject";
 pub(crate) const RUN_UNDER_WAY: &str = "RUN_UNDER_WAY";
@@ -420,79 +395,6 @@ pub(crate) fn check_segment(segment: &str) -> Result<(), String> {
     }
     if segment.split('/').any(|part| part == "..") {
         return Err("leads out of the source folder by ..".to_owned());
-    }
-    Ok(())
-}
-
-impl Mapping {
-    /// The mapping as a reader takes it.
-    pub fn options(&self) -> Result<MapOptions, Vec<Violation>> {
-        let mut violations = Vec::new();
-        let mut note = |field: String, words: String| {
-            violations.push(Violation::new(format!("export.mapping.{field}"), words));
-        };
-        let Self { email, attributes, properties, default_country } = self;
-        if let Err(words) = check_column(email) {
-            note("email".to_owned(), words);
-        }
-        let mut map = Vec::new();
-        for (attribute, column) in attributes {
-            match rule(attribute, column) {
-                Ok(rule) => map.push(rule),
-                Err(words) => note(format!("attributes[{attribute:?}]"), words),
-            }
-        }
-        let properties = match properties {
-            Properties::All => Selected::All,
-            Properties::None => Selected::None,
-            Properties::Only(columns) => {
-                for (i, column) in columns.iter().enumerate() {
-                    let words = if column.is_empty() { Err("is empty".to_owned()) } else { Ok(()) };
-                    if let Err(words) = words.and_then(|()| check_column(column)) {
-                        note(format!("properties.columns[{i}]"), words);
-                    }
-                }
-                Selected::Only(columns.clone())
-            }
-        };
-        let default_country = match default_country.as_str() {
-            "" => None,
-            code => match code.parse::<Country>() {
-                Ok(country) => Some(country),
-                Err(err) => {
-                    note("default_country".to_owned(), err.to_string());
-                    None
-                }
-            },
-        };
-        if !violations.is_empty() {
-            return Err(violations);
-        }
-        let email = (!email.is_empty()).then(|| email.clone());
-        Ok(MapOptions { email, map, properties, default_country })
-    }
-}
-
-fn rule(attribute: &str, column: &str) -> Result<MapRule, String> {
-    check_column(column)?;
-    if column.is_empty() {
-        return Err("names no column".to_owned());
-    }
-    // The first = of a rule ends the attribute.
-    if attribute.contains('=') {
-        return Err("no attribute has = in its name".to_owned());
-    }
-    if attribute.chars().count() > MAX_NAME_CHARS {
-        return Err(format!("has more than {MAX_NAME_CHARS} characters"));
-    }
-    format!("{attribute}={column}")
-        .parse()
-        .map_err(|err: segue_profile::InvalidRule| err.to_string())
-}
-
-fn check_column(name: &str) -> Result<(), String> {
-    if name.chars().count() > MAX_NAME_CHARS {
-        return Err(format!("has more than {MAX_NAME_CHARS} characters"));
     }
     Ok(())
 }

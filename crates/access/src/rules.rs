@@ -41,6 +41,7 @@ pub const RULES: &[(&str, Rule)] = &[
     ("segue.v1.ExportService/UpdateExport", CONTRIBUTOR),
     ("segue.v1.ExportService/DeleteExport", CONTRIBUTOR),
     ("segue.v1.ExportService/DuplicateExport", CONTRIBUTOR),
+    ("segue.v1.ExportService/SettleColumns", CONTRIBUTOR),
     ("segue.v1.RunService/StartRun", CONTRIBUTOR),
     ("segue.v1.RunService/StartAllRuns", CONTRIBUTOR),
     ("segue.v1.RunService/CancelRun", CONTRIBUTOR),

@@ -5,7 +5,7 @@ use segue_schedule::ExportSchedule;
 use segue_store::{
     StoreError, Tx, read_admin,
     write::{
-        connections,
+        columns, connections,
         exports::{self, Export, Timing},
         people,
         requests::{self, Made, RequestKind},
@@ -67,7 +67,19 @@ pub(crate) const OWNER_FIELD: &str = "export.owner.subject";
 pub(crate) const RUN_UNDER_WAY: &str = "RUN_UNDER_WAY";
 
 impl ControlPlane {
+    /// Makes an export, and settles what becomes of its columns if a worker can tell.
     pub async fn create_export(
+        &self,
+        fields: &ExportFields,
+        request_id: Option<&str>,
+        by: &Principal,
+    ) -> Result<SavedExport, Error> {
+        let made = self.try_create(fields, request_id, by).await?;
+        self.settle_saved(&made).await?;
+        Ok(made)
+    }
+
+    async fn try_create(
         &self,
         fields: &ExportFields,
         request_id: Option<&str>,
@@ -126,8 +138,21 @@ impl ControlPlane {
         rows.into_iter().map(SavedExport::from_row).collect()
     }
 
-    /// Applies `change` to an export, and gives it to `owner`. A run that has begun keeps what it began with.
+    /// Applies `change` to an export, and gives it to `owner`. A run that has begun keeps what it began with. What
+    /// becomes of its columns is settled anew if the change concerns them.
     pub async fn update_export(
+        &self,
+        id: ExportId,
+        owner: Option<&Subject>,
+        change: impl Fn(&mut ExportFields),
+        by: &Principal,
+    ) -> Result<SavedExport, Error> {
+        let saved = self.try_update(id, owner, change, by).await?;
+        self.settle_saved(&saved).await?;
+        Ok(saved)
+    }
+
+    async fn try_update(
         &self,
         id: ExportId,
         owner: Option<&Subject>,
@@ -175,6 +200,7 @@ impl ControlPlane {
                 may_manage(&mut tx, by, &export).await?;
                 refuse_second_run(&mut tx, id).await?;
                 exports::delete(&mut tx, id).await?;
+                columns::forget(&mut tx, id).await?;
                 let detail = json!({ "before": Told::of(&export) });
                 note(&mut tx, by, Action::ExportDelete, id, &detail).await?;
                 tx.commit().await?;

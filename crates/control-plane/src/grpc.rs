@@ -2,6 +2,7 @@
 
 mod audit;
 mod caller;
+mod columns;
 mod connections;
 mod errors;
 mod exports;

@@ -9,6 +9,7 @@
 
 mod ask;
 mod audit;
+mod columns;
 mod commands;
 mod connection_changes;
 mod connections;
@@ -51,6 +52,7 @@ use segue_klaviyo::Client;
 use segue_store::Store;
 
 pub use audit::AuditCheck;
+pub use columns::Columns;
 pub use commands::Obeyed;
 pub use connection_changes::{ConnectionChange, Rotated};
 pub use connections::{GivenKey, NewConnection};
@@ -68,6 +70,7 @@ pub use seal::{SealError, Sealer};
 pub use segue_model::{Freshness, work};
 pub use segue_schedule::{ExportSchedule, Schedule};
 pub use segue_store::write::{
+    columns::RunColumns,
     connections::{Connection, Consent, KeptElsewhere, KeyReference},
     new_lists::NewList,
 };

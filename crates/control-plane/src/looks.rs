@@ -43,12 +43,20 @@ impl ControlPlane {
     /// # Errors
     /// [`Refusal::Unreachable`]: no worker takes looks, or none has answered within `Settings::look_patience`.
     pub async fn look(&self, asked: &Asked) -> Result<Result<Found, String>, Error> {
+        self.look_within(asked, self.settings.look_patience).await
+    }
+
+    /// As [`ControlPlane::look`], for somebody who waits for `patience`.
+    pub(crate) async fn look_within(
+        &self,
+        asked: &Asked,
+        patience: Duration,
+    ) -> Result<Result<Found, String>, Error> {
         self.vault()?;
-        let patience = self.settings.look_patience;
         let until = Instant::now() + patience;
         let id: LookId = Id::from_uuid(Uuid::now_v7());
         let asked = text(asked)?;
-        self.store.retry("look", || self.try_ask(id, &asked)).await?;
+        self.store.retry("look", || self.try_ask(id, &asked, patience)).await?;
         self.signals.work.notify_one();
         loop {
             let mut answered = std::pin::pin!(self.signals.look.notified());
@@ -76,7 +84,7 @@ impl ControlPlane {
         }
     }
 
-    async fn try_ask(&self, id: LookId, asked: &str) -> Result<(), Error> {
+    async fn try_ask(&self, id: LookId, asked: &str, patience: Duration) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         let unreachable = |words: &str| {
             Err(Refusal::Unreachable { words: words.to_owned(), after: ASK_AGAIN }.into())
@@ -89,7 +97,7 @@ impl ControlPlane {
         if looks::waiting(&mut tx).await? >= MOST {
             return unreachable("too many wait for a worker already; ask again later");
         }
-        let until = tx.now() + self.settings.look_patience;
+        let until = tx.now() + patience;
         looks::create(&mut tx, &Look { id, asked: asked.to_owned(), until }).await?;
         let job: JobId = Id::from_uuid(Uuid::now_v7());
         let trace = (self.settings.current_trace)();

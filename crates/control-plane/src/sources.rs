@@ -58,7 +58,7 @@ fn check(segments: &[String]) -> Result<(), Refusal> {
     if violations.is_empty() { Ok(()) } else { Err(Refusal::Invalid(violations)) }
 }
 
-fn another_question() -> Error {
+pub(crate) fn another_question() -> Error {
     StoreError::Inconsistent { what: "the answer of a look is for another question".to_owned() }
         .into()
 }

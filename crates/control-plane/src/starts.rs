@@ -3,6 +3,7 @@ use segue_model::{Cause, ExportId, Guards, Id, Micros, RunId, RunView};
 use segue_store::{
     Tx, read,
     write::{
+        columns::RunColumns,
         connections,
         exports::{self, Timing},
         requests::{self, Made, RequestKind},
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     ControlPlane, Error, Refusal, SavedExport, Thing,
     audit::{Action, note},
+    columns,
     connections::unreadable,
     exports::{lock_export, refuse_second_run, text, who},
     rights::{may_manage, may_use, may_use_id, owner},
@@ -140,6 +142,7 @@ impl ControlPlane {
             guards,
             guards_overridden: override_guards,
             trial_rows,
+            columns: columns::of_run(&mut tx, &export).await?,
             freshness: export.fields.freshness.filter(|_| turn.is_some()),
             ..self.new_run(
                 run,
@@ -349,6 +352,7 @@ impl ControlPlane {
             trial_rows: None,
             freshness: None,
             segments: None,
+            columns: RunColumns::default(),
             confirm_timeout: self.settings.confirm_timeout,
             deadline: self.settings.deadline,
             splits: self.settings.splits,

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    ControlPlane, Error, guards,
+    ControlPlane, Error, columns, guards,
     runs::{want_confirming, want_upload},
 };
 
@@ -87,6 +87,7 @@ impl ControlPlane {
                 run: id,
                 list_id: run.list_id,
                 plan: run.plan,
+                columns: run.columns.mapping,
                 credentials: self.credentials(tx, &run.account_id, run.connection).await?,
                 known,
                 source_not_before,
@@ -166,6 +167,7 @@ impl ControlPlane {
         // What was found first counts, should the answer be lost.
         if !run.frozen {
             guards::note_source(&mut tx, &run, plan, segments).await?;
+            columns::note_read(&mut tx, &run, plan).await?;
         }
         kill_points::at("control_plane.plan");
         tx.commit().await?;

@@ -26,6 +26,13 @@ pub enum Asked {
     /// What columns a segment has, and what would become of them unless somebody says otherwise. Answer:
     /// [`Found::Described`].
     Describe { within: String, sources: Vec<String> },
+    /// What becomes of each column of a segment, for an export to keep. Answer: [`Found::Settled`].
+    Settle {
+        within: String,
+        sources: Vec<String>,
+        /// What the export says of its columns, as JSON.
+        options: String,
+    },
 }
 
 /// What a worker has found out.
@@ -34,6 +41,10 @@ pub enum Asked {
 pub enum Found {
     Listed(Listing),
     Described(Description),
+    /// The mapping, as JSON.
+    Settled {
+        mapping: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

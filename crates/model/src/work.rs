@@ -87,6 +87,9 @@ pub struct ReadWork {
     pub credentials: Credentials,
     /// Batches of an earlier reading of the same source.
     pub known: BTreeMap<BatchNo, KnownBatch>,
+    /// What becomes of the columns, as JSON, if the export has settled it: nothing is inferred then. A worker of a
+    /// version that does not know it infers, as it always did.
+    pub columns: Option<String>,
     /// A source that is older is not worth a request: see [`Verdict::Stale`]. `None`: any is.
     pub source_not_before: Option<Micros>,
 }

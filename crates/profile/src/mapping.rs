@@ -116,6 +116,17 @@ impl Mapping {
         &self.warnings
     }
 
+    /// Notes columns that were not there when the mapping was made: they are not sent.
+    pub fn leave_out(&mut self, columns: &[String]) {
+        for column in columns {
+            let is_known = self.entries.iter().any(|entry| entry.column == *column)
+                || self.unsent.contains(column);
+            if !is_known {
+                self.unsent.push(column.clone());
+            }
+        }
+    }
+
     /// The mapping as a table for people: attribute, column, type.
     pub fn describe(&self) -> impl Iterator<Item = [String; 3]> + '_ {
         self.entries.iter().map(|entry| {

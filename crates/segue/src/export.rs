@@ -10,7 +10,7 @@ mod segment;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use segue_control_plane::{NewRun, Origin, Resumed};
+use segue_control_plane::{NewRun, Origin, Resumed, RunColumns};
 use segue_klaviyo::{Client, Config, ListId};
 use segue_model::{Guards, Id, RunId, RunState};
 use segue_source::Segment;
@@ -114,6 +114,7 @@ impl Export {
             trial_rows: self.args.limit,
             freshness: None,
             segments: Some(serde_json::to_string(&segments)?),
+            columns: RunColumns::default(),
             confirm_timeout: self.args.confirm_timeout,
             deadline: DEADLINE,
             splits: SPLITS,

@@ -9,6 +9,7 @@ use crate::{
     sql::{args, text},
     write::{
         audit::{self, Entry, audit_columns},
+        columns::{self, ExportColumns},
         connections::{self, Connection, SealedKey, connection_columns},
         exports::{self, Export, export_columns},
         people::{self, Person},
@@ -60,8 +61,14 @@ pub async fn connection_problems(
 }
 
 pub async fn export(store: &Reader, id: ExportId) -> Result<Option<Export>, StoreError> {
-    const SQL: &str = concat!("SELECT ", export_columns!(), " FROM exports WHERE export_id = $1");
-    store.read(SQL, args![text(id)]).await?.into_iter().next().map(exports::decode).transpose()
+    let row = store.read(exports::FIND, args![text(id)]).await?.into_iter().next();
+    row.map(exports::decode).transpose()
+}
+
+/// What an export keeps of its columns. `None`: nobody has looked.
+pub async fn columns(store: &Reader, id: ExportId) -> Result<Option<ExportColumns>, StoreError> {
+    let row = store.read(columns::OF, args![text(id)]).await?.into_iter().next();
+    row.map(columns::decode).transpose()
 }
 
 /// At most `most` exports behind `after`, by id, which is by the time of their making; `connection`: only

@@ -4,6 +4,7 @@
 pub mod answers;
 pub mod audit;
 pub mod batches;
+pub mod columns;
 pub mod connections;
 pub mod dead;
 pub mod events;

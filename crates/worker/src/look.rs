@@ -14,7 +14,7 @@ use tracing::Span;
 use crate::{
     ControlPlane,
     error::words,
-    read::{PrepareError, Sources},
+    read::{PrepareError, Sources, infer_mapping},
     worker::Shared,
 };
 
@@ -62,17 +62,30 @@ fn found(sources: &Sources, asked: &str) -> Result<Pii<String>, LookError> {
             Found::Listed(list::list(folder(sources)?, &within, &path)?)
         }
         Asked::Describe { within, sources: patterns } => {
-            let folder = folder(sources)?;
-            let segment =
-                Segment::open_within(folder, &within, &patterns, &ReadOptions::default())?;
+            let segment = open(sources, &within, &patterns)?;
             Found::Described(describe::describe(&segment)?)
         }
+        Asked::Settle { within, sources: patterns, options } => {
+            let options = serde_json::from_str(&options).map_err(LookError::Unknown)?;
+            let segment = open(sources, &within, &patterns)?;
+            let mapping = infer_mapping(&segment, &options)?;
+            Found::Settled { mapping: json(&mapping)? }
+        }
     };
-    let answer = serde_json::to_string(&found).map_err(LookError::Unwritable)?;
+    let answer = json(&found)?;
     if answer.len() > MAX_ANSWER_BYTES {
         return Err(LookError::TooLarge);
     }
     Ok(Pii::new(answer))
+}
+
+fn open(sources: &Sources, within: &str, patterns: &[String]) -> Result<Segment, LookError> {
+    let folder = folder(sources)?;
+    Ok(Segment::open_within(folder, within, patterns, &ReadOptions::default())?)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, LookError> {
+    serde_json::to_string(value).map_err(LookError::Unwritable)
 }
 
 fn folder(sources: &Sources) -> Result<&std::path::Path, LookError> {

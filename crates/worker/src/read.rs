@@ -24,8 +24,8 @@ pub(crate) use cutter::identity_at;
 pub use cutter::{Cut, CutOptions, Cutter, ReadError, Sink};
 pub use person::{Person, is_rejects_file, person_columns};
 pub use plan::{Plan, ReadPlan, RetryBatch, RetryPlan, UnknownPlan, WantedPlan};
-pub(crate) use prepare::sample_of;
 pub use prepare::{PrepareError, Sources, infer_mapping, segment_sources};
+pub(crate) use prepare::{sample_of, settled_mapping};
 pub use progress::{ReadProgress, Readers};
 pub(crate) use stage::put_report;
 
@@ -82,7 +82,7 @@ async fn freeze<C: ControlPlane>(
     let (sources, span) = (shared.settings.sources.clone(), Span::current());
     let batch_profiles = Some(shared.settings.batch_profiles).filter(|it| *it < MAX_BATCH_PROFILES);
     let WantedPlan { sources: patterns, options, allow_live_flows, limit } = wanted;
-    let not_before = work.source_not_before;
+    let (not_before, columns) = (work.source_not_before, work.columns.clone());
     let opened = tokio::task::spawn_blocking({
         let span = span.clone();
         move || {
@@ -104,7 +104,10 @@ async fn freeze<C: ControlPlane>(
     }
     let look = tokio::task::spawn_blocking(move || {
         span.in_scope(|| {
-            let mapping = infer_mapping(&segment, &options)?;
+            let mapping = match columns {
+                Some(settled) => settled_mapping(&segment, &settled)?,
+                None => infer_mapping(&segment, &options)?,
+            };
             let (rules_version, manifest) = (ReadPlan::RULES_VERSION, segment.manifest());
             let plan = ReadPlan {
                 rules_version,
@@ -213,6 +216,8 @@ fn unprepared(err: &PrepareError) -> Verdict {
         | PrepareError::MixedKinds { .. }
         | PrepareError::Unmappable { .. }
         | PrepareError::ColumnAbsent { .. }
+        | PrepareError::ColumnGone { .. }
+        | PrepareError::UnknownColumns
         | PrepareError::ColumnUnknown { .. } => FailReason::SourceUnreadable,
     };
     Verdict::FailRun { reason, detail: words(err) }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use segue_control_plane::{ControlPlane, KeyRing, NewRun, Origin, work};
+use segue_control_plane::{ControlPlane, KeyRing, NewRun, Origin, RunColumns, work};
 use segue_klaviyo::{Client, Config};
 use segue_model::{
     ClaimId, Endpoint, Id, JobId, MAX_BATCH_PROFILES, Micros, PermitId, RunId, RunState,
@@ -170,6 +170,7 @@ impl Workers {
             trial_rows: None,
             freshness: None,
             segments: None,
+            columns: RunColumns::default(),
             confirm_timeout: Duration::from_mins(5),
             deadline: Duration::from_hours(1),
             splits: 10,

@@ -8,8 +8,9 @@ use segue_proto::{
     v1::{
         self, CreateExportRequest, CreateExportResponse, DeleteExportRequest, DeleteExportResponse,
         DuplicateExportRequest, DuplicateExportResponse, GetExportRequest, GetExportResponse,
-        ListExportsRequest, ListExportsResponse, UpdateExportRequest, UpdateExportResponse,
-        export_service_server::ExportService, properties::Select,
+        ListExportsRequest, ListExportsResponse, SettleColumnsRequest, SettleColumnsResponse,
+        UpdateExportRequest, UpdateExportResponse, export_service_server::ExportService,
+        properties::Select,
     },
 };
 use segue_store::write::exports::{Problem, Timing};
@@ -17,6 +18,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     caller::caller,
+    columns::columns_message,
     errors::{invalid, status},
     fields::{self, Problems},
     messages::export_message,
@@ -62,8 +64,8 @@ impl ExportService for Exports {
         problems.check()?;
         let request_id = Some(request_id.as_str()).filter(|id| !id.is_empty());
         let made = self.0.create_export(&fields, request_id, &by).await.map_err(status)?;
-        let problems = self.0.connection_problems().await.map_err(status)?;
-        Ok(Response::new(CreateExportResponse { export: Some(shown(made, &problems)) }))
+        let (export, columns) = self.told(made).await?;
+        Ok(Response::new(CreateExportResponse { export, columns }))
     }
 
     async fn get_export(
@@ -72,8 +74,8 @@ impl ExportService for Exports {
     ) -> Result<Response<GetExportResponse>, Status> {
         let id = fields::id("id", &request.into_inner().id)?;
         let found = self.0.export(id).await.map_err(status)?;
-        let problems = self.0.connection_problems().await.map_err(status)?;
-        Ok(Response::new(GetExportResponse { export: Some(shown(found, &problems)) }))
+        let (export, columns) = self.told(found).await?;
+        Ok(Response::new(GetExportResponse { export, columns }))
     }
 
     async fn list_exports(
@@ -109,8 +111,8 @@ impl ExportService for Exports {
         let owner = changes.iter().find_map(Change::owner);
         let apply = |fields: &mut ExportFields| changes.iter().for_each(|change| change.to(fields));
         let saved = self.0.update_export(id, owner, apply, &by).await.map_err(status)?;
-        let problems = self.0.connection_problems().await.map_err(status)?;
-        Ok(Response::new(UpdateExportResponse { export: Some(shown(saved, &problems)) }))
+        let (export, columns) = self.told(saved).await?;
+        Ok(Response::new(UpdateExportResponse { export, columns }))
     }
 
     async fn delete_export(
@@ -139,8 +141,30 @@ impl ExportService for Exports {
         problems.check()?;
         let request_id = Some(request_id.as_str()).filter(|id| !id.is_empty());
         let made = self.0.duplicate_export(id, name, request_id, &by).await.map_err(status)?;
+        let (export, columns) = self.told(made).await?;
+        Ok(Response::new(DuplicateExportResponse { export, columns }))
+    }
+
+    async fn settle_columns(
+        &self,
+        request: Request<SettleColumnsRequest>,
+    ) -> Result<Response<SettleColumnsResponse>, Status> {
+        let by = caller(&request)?.clone();
+        let id = fields::id("export_id", &request.into_inner().export_id)?;
+        let columns = self.0.settle_columns(id, &by).await.map_err(status)?;
+        Ok(Response::new(SettleColumnsResponse { columns: Some(columns_message(columns)) }))
+    }
+}
+
+impl Exports {
+    /// One export, with what becomes of its columns.
+    async fn told(
+        &self,
+        export: SavedExport,
+    ) -> Result<(Option<v1::Export>, Option<v1::Columns>), Status> {
         let problems = self.0.connection_problems().await.map_err(status)?;
-        Ok(Response::new(DuplicateExportResponse { export: Some(shown(made, &problems)) }))
+        let columns = self.0.columns(&export).await.map_err(status)?;
+        Ok((Some(shown(export, &problems)), columns.map(columns_message)))
     }
 }
 

@@ -39,7 +39,7 @@ use segue_store::{
 };
 use uuid::Uuid;
 
-use crate::{ControlPlane, KeyRing, NewRun, Origin, Settings};
+use crate::{ControlPlane, KeyRing, NewRun, Origin, RunColumns, Settings};
 
 const ACCOUNT: &str = "AbC123";
 const LEASE: Duration = Duration::from_secs(5);
@@ -249,6 +249,7 @@ fn new_run(n: u128) -> NewRun {
         trial_rows: None,
         freshness: None,
         segments: None,
+        columns: RunColumns::default(),
         confirm_timeout: Duration::from_hours(2),
         deadline: Duration::from_hours(24),
         splits: 2,

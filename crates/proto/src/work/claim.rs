@@ -93,7 +93,7 @@ impl TryFrom<v1::ClaimedJob> for Claimed {
 
 impl From<ReadWork> for v1::ReadWork {
     fn from(work: ReadWork) -> Self {
-        let ReadWork { run, list_id, plan, credentials, known, source_not_before } = work;
+        let ReadWork { run, list_id, plan, credentials, known, columns, source_not_before } = work;
         let known = known.into_iter().map(|(batch, known)| {
             let KnownBatch { hash, needs_body, needs_index } = known;
             v1::KnownBatch {
@@ -110,6 +110,7 @@ impl From<ReadWork> for v1::ReadWork {
             known: known.collect(),
             credentials: Some(credentials.into()),
             source_not_before: source_not_before.map(timestamp),
+            columns: columns.unwrap_or_default(),
         }
     }
 }
@@ -118,7 +119,8 @@ impl TryFrom<v1::ReadWork> for ReadWork {
     type Error = Invalid;
 
     fn try_from(work: v1::ReadWork) -> Result<Self, Invalid> {
-        let v1::ReadWork { run_id, list_id, plan, known, credentials, source_not_before } = work;
+        let v1::ReadWork { run_id, list_id, plan, known, credentials, source_not_before, columns } =
+            work;
         let not_before = source_not_before.map(|at| micros("source_not_before", at));
         let known = known.into_iter().map(known_batch).collect::<Result<BTreeMap<_, _>, _>>();
         Ok(Self {
@@ -127,6 +129,7 @@ impl TryFrom<v1::ReadWork> for ReadWork {
             plan,
             credentials: inner("credentials", credentials)?,
             known: known.map_err(|err| err.within("known"))?,
+            columns: filled(columns),
             source_not_before: not_before.transpose()?,
         })
     }

@@ -86,13 +86,15 @@ fn read() -> impl Strategy<Value = ReadWork> {
         needs_index: index,
     });
     let known = collection::btree_map(batch(), known, 0..4);
-    (id(), text(), text(), credentials(), known, option::of(time())).prop_map(
-        |(run, list_id, plan, credentials, known, source_not_before)| ReadWork {
+    let columns = option::of("[a-z]{1,9}");
+    (id(), text(), text(), credentials(), known, columns, option::of(time())).prop_map(
+        |(run, list_id, plan, credentials, known, columns, source_not_before)| ReadWork {
             run,
             list_id,
             plan,
             credentials,
             known,
+            columns,
             source_not_before,
         },
     )

@@ -10,7 +10,10 @@ use segue_staging::Staging;
 use segue_store::{
     ManualClock, Reader, Store,
     test_util::{Engine, TestDatabase},
-    write::runs::{self, NewRun, Origin},
+    write::{
+        columns::RunColumns,
+        runs::{self, NewRun, Origin},
+    },
 };
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +54,7 @@ impl Fixture {
             trial_rows: None,
             freshness: None,
             segments: None,
+            columns: RunColumns::default(),
             confirm_timeout: NEVER,
             deadline: NEVER,
             splits: 1,

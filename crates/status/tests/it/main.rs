@@ -22,6 +22,7 @@ use segue_store::{
     test_util::{Engine, TestDatabase},
     write::{
         batches::{self, BatchState},
+        columns::RunColumns,
         runs::{self, NewRun, Origin},
     },
 };
@@ -179,6 +180,7 @@ fn new_run() -> NewRun {
         trial_rows: None,
         freshness: None,
         segments: None,
+        columns: RunColumns::default(),
         confirm_timeout: Duration::from_hours(2),
         deadline: Duration::from_hours(24),
         splits: 10,

@@ -24,6 +24,7 @@ use crate::{
     test_util::{Engine, TestDatabase},
     write::{
         batches::{self, BatchState},
+        columns::RunColumns,
         jobs::{self, Subject},
         runs::{self, NewRun, Origin},
     },
@@ -92,6 +93,7 @@ fn new_run(run: RunId) -> NewRun {
         trial_rows: None,
         freshness: None,
         segments: None,
+        columns: RunColumns::default(),
         confirm_timeout: Duration::from_hours(2),
         deadline: Duration::from_hours(24),
         splits: 1,

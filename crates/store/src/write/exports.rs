@@ -96,6 +96,14 @@ pub async fn lock(tx: &mut Tx, id: ExportId) -> Result<Option<Export>, StoreErro
     tx.row(SQL, args![text(id)]).await?.map(decode).transpose()
 }
 
+/// The export as it is, without a lock.
+pub async fn find(tx: &mut Tx, id: ExportId) -> Result<Option<Export>, StoreError> {
+    tx.row(FIND, args![text(id)]).await?.map(decode).transpose()
+}
+
+pub(crate) const FIND: &str =
+    concat!("SELECT ", export_columns!(), " FROM exports WHERE export_id = $1");
+
 /// Writes everything but when it was created.
 pub async fn update(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE exports SET display_name = $2, connection_id = $3, list_id = $4, \

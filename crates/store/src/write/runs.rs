@@ -7,6 +7,7 @@ use segue_model::{
     RunFacts, RunId, RunState, Stop, Who,
 };
 
+use super::columns::RunColumns;
 use crate::{
     StoreError, Tx,
     sql::{Row, args, text},
@@ -31,6 +32,7 @@ pub struct NewRun {
     pub freshness: Option<Freshness>,
     /// The segments, as JSON, if they are known at the start.
     pub segments: Option<String>,
+    pub columns: RunColumns,
     /// How long Klaviyo may take from accepting a batch to confirming it.
     pub confirm_timeout: Duration,
     /// How long the run may take.
@@ -93,6 +95,7 @@ pub struct Run {
     pub freshness: Option<Freshness>,
     /// As JSON. `None`: nobody has said which there are.
     pub segments: Option<String>,
+    pub columns: RunColumns,
     /// The plan says what is read, not what is wanted.
     pub frozen: bool,
     pub export: Option<ExportId>,
@@ -118,9 +121,10 @@ pub async fn create(tx: &mut Tx, new: &NewRun) -> Result<bool, StoreError> {
          profiles, throttled, created_us, resumed_us, frozen, cause, export_id, connection_id, \
          request_id, retry_of, trace, due_us, missed, started_by, started_by_name, max_growth, \
          max_shrinkage, max_rejects, guards_overridden, trial_rows, max_source_age_us, \
-         source_wait_us, segments) \
+         source_wait_us, segments, columns, columns_for) \
          VALUES ($1, 'queued', $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 0, $11, $11, $12, \
-         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30) \
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, \
+         $31, $32) \
          ON CONFLICT (export_id) WHERE ended_us IS NULL DO NOTHING";
     let now = tx.now();
     let Origin { cause, export, connection, request_id, retry_of, trace, started_by, due, missed } =
@@ -157,6 +161,8 @@ pub async fn create(tx: &mut Tx, new: &NewRun) -> Result<bool, StoreError> {
         new.freshness.map(|it| as_time(it.max_source_age)),
         micros(new.freshness.map(|it| it.wait).unwrap_or_default()),
         new.segments.clone(),
+        new.columns.mapping.as_deref().unwrap_or_default(),
+        new.columns.settled_for.as_str(),
     ];
     Ok(tx.execute(SQL, args).await? > 0)
 }
@@ -188,7 +194,8 @@ macro_rules! lock {
             " RETURNING run_id, state, account_id, connection_id, list_id, plan, hold, \
              max_profiles, allow_empty, confirm_us, deadline_us, splits_left, read_done, stop, \
              parked, resumed_us, first_request_us, max_growth, max_shrinkage, max_rejects, \
-             max_source_age_us, source_wait_us, segments, frozen, export_id, created_us, trial_rows"
+             max_source_age_us, source_wait_us, segments, frozen, export_id, created_us, trial_rows, \
+             columns, columns_for"
         )
     };
 }
@@ -213,6 +220,7 @@ fn decode(mut row: Row) -> Result<Run, StoreError> {
         },
         freshness: None,
         segments: None,
+        columns: RunColumns::default(),
         frozen: false,
         export: None,
         created: Micros(0),
@@ -242,6 +250,10 @@ fn decode(mut row: Row) -> Result<Run, StoreError> {
     (run.segments, run.frozen) = (row.opt_string()?, row.flag()?);
     (run.export, run.created) = (row.opt_parsed()?, row.time()?);
     run.trial_rows = Some(row.count()?).filter(|rows| *rows > 0);
+    run.columns = RunColumns {
+        mapping: Some(row.string()?).filter(|json| !json.is_empty()),
+        settled_for: row.string()?,
+    };
     Ok(run)
 }
 

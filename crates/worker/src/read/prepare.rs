@@ -52,6 +52,15 @@ pub enum PrepareError {
     )]
     ColumnAbsent { object: String, column: String, columns: String },
     #[error(
+        "{object} has no column {column:?}, which the export sends (columns here: {columns}); put it back, or \
+         settle the columns of the export anew"
+    )]
+    ColumnGone { object: String, column: String, columns: String },
+    #[error(
+        "what the export keeps of its columns was made by another version of segue: settle them anew"
+    )]
+    UnknownColumns,
+    #[error(
         "{object} has a column {column:?} that the first file does not have; give all files the same \
          columns, or name those that should be sent with --properties"
     )]
@@ -77,6 +86,30 @@ pub fn infer_mapping(segment: &Segment, options: &MapOptions) -> Result<Mapping,
     let mapping = plan(&columns, &sample, options)?;
     for object in segment.objects() {
         check_header(object, &mapping, options)?;
+    }
+    Ok(mapping)
+}
+
+/// The mapping that an export has settled, for a segment of today. Columns that came since are not sent. Blocking.
+pub(crate) fn settled_mapping(segment: &Segment, settled: &str) -> Result<Mapping, PrepareError> {
+    let mut mapping: Mapping =
+        serde_json::from_str(settled).map_err(|_| PrepareError::UnknownColumns)?;
+    // So that files of two kinds are refused as ever.
+    columns(segment)?;
+    for object in segment.objects() {
+        let here = person_columns(object);
+        let mapper = Mapper::new(&mapping, here).map_err(|source| PrepareError::Unmappable {
+            object: object.name().to_owned(),
+            source,
+        })?;
+        if let ([gone, ..], false) = (mapper.absent(), object.is_typed()) {
+            return Err(PrepareError::ColumnGone {
+                object: object.name().to_owned(),
+                column: gone.clone(),
+                columns: here.join(", "),
+            });
+        }
+        mapping.leave_out(mapper.unknown());
     }
     Ok(mapping)
 }

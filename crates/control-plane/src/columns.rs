@@ -1,0 +1,218 @@
+//! What an export keeps of its columns, so that no run decides by the rows of its day what becomes of them.
+//!
+//! A worker looks at the segments when an export is saved, and what it finds is kept. Where none could look, the first
+//! run that reads them decides, and that is kept. From then on runs are given it: a column that came since is not sent,
+//! and one that went fails the run with words. It is kept for what the export says of its segments and columns, so it
+//! is found anew when somebody changes that, or asks for it.
+
+use std::time::Duration;
+
+use segue_access::Principal;
+use segue_model::{
+    ExportId, Micros,
+    look::{Asked, Found},
+};
+use segue_profile::Mapping;
+use segue_store::{
+    StoreError, Tx, read_admin,
+    write::{
+        columns::{self, ExportColumns, RunColumns},
+        exports, runs,
+    },
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    ControlPlane, Error, ExportFields, Refusal, SavedExport,
+    audit::{Action, note},
+    exports::{lock_export, text},
+    rights::may_manage,
+    sources::another_question,
+};
+
+/// Whoever saves an export does not wait longer to hear what becomes of its columns.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What becomes of the columns of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// `None`: it is not known yet. The first run decides.
+    pub mapping: Option<Mapping>,
+    /// Why it is not known, in words; empty if it is.
+    pub problem: String,
+    /// Columns that a run has met since. They are not sent.
+    pub new_columns: Vec<String>,
+    /// When it was found, or when looking for it failed.
+    pub settled: Micros,
+}
+
+/// What is wanted to be known of a frozen plan.
+#[derive(Deserialize)]
+struct Frozen {
+    mapping: Mapping,
+}
+
+impl ControlPlane {
+    /// What an export keeps of its columns. `None`: nobody has looked since it says what it does.
+    pub async fn columns(&self, export: &SavedExport) -> Result<Option<Columns>, Error> {
+        let kept = read_admin::columns(&self.store, export.id).await?;
+        let key = export.fields.columns_key()?;
+        kept.filter(|it| it.settled_for == key).map(|it| decode(export.id, it)).transpose()
+    }
+
+    /// Looks at the segments of an export again, and keeps what becomes of their columns.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::look`], and [`Refusal::Invalid`] if a worker cannot read them, in its words. What was kept
+    /// stays then.
+    pub async fn settle_columns(&self, id: ExportId, by: &Principal) -> Result<Columns, Error> {
+        let export = self.managed(id, by).await?;
+        match self.look(&wanted(&export)?).await? {
+            Ok(Found::Settled { mapping }) => self.keep(&export, Ok(mapping), Some(by)).await,
+            Ok(_) => Err(another_question()),
+            Err(words) => Err(Refusal::invalid("export.segments", words).into()),
+        }
+    }
+
+    /// An export that `by` may change and run.
+    pub(crate) async fn managed(&self, id: ExportId, by: &Principal) -> Result<SavedExport, Error> {
+        self.store
+            .retry("managed", || async {
+                let mut tx = self.store.begin().await?;
+                let export = lock_export(&mut tx, id).await?;
+                may_manage(&mut tx, by, &export).await?;
+                tx.commit().await?;
+                Ok(export)
+            })
+            .await
+    }
+
+    /// Settles the columns of an export that was saved just now, unless they are. That nobody can tell is kept, too:
+    /// it is no reason not to save.
+    pub(crate) async fn settle_saved(&self, export: &SavedExport) -> Result<(), Error> {
+        if self.columns(export).await?.is_some() {
+            return Ok(());
+        }
+        let patience = PATIENCE.min(self.settings.look_patience);
+        let found = match self.look_within(&wanted(export)?, patience).await {
+            Ok(Ok(Found::Settled { mapping })) => Ok(mapping),
+            Ok(Ok(_)) => return Err(another_question()),
+            Ok(Err(words)) | Err(Error::Refused(Refusal::Unreachable { words, .. })) => Err(words),
+            Err(err) => return Err(err),
+        };
+        self.keep(export, found, None).await.map(drop)
+    }
+
+    /// `by`: whoever has asked for it, if not for saving.
+    async fn keep(
+        &self,
+        export: &SavedExport,
+        found: Result<String, String>,
+        by: Option<&Principal>,
+    ) -> Result<Columns, Error> {
+        let settled_for = export.fields.columns_key()?;
+        let (mapping, problem) = match found {
+            Ok(mapping) => (Some(mapping), String::new()),
+            Err(words) => (None, words),
+        };
+        self.store
+            .retry("keep_columns", || async {
+                let mut tx = self.store.begin().await?;
+                // Whoever has changed it meanwhile settles it, too.
+                let now = lock_export(&mut tx, export.id).await?;
+                let kept = ExportColumns {
+                    settled_for: settled_for.clone(),
+                    mapping: mapping.clone(),
+                    problem: problem.clone(),
+                    new_columns: "[]".to_owned(),
+                    settled: tx.now(),
+                };
+                if now.fields.columns_key()? == settled_for {
+                    columns::keep(&mut tx, export.id, &kept).await?;
+                }
+                let columns = decode(export.id, kept)?;
+                if let Some(by) = by {
+                    let detail = json!({ "after": columns.mapping });
+                    note(&mut tx, by, Action::ExportSettle, export.id, &detail).await?;
+                }
+                tx.commit().await?;
+                Ok(columns)
+            })
+            .await
+    }
+}
+
+impl ExportFields {
+    /// What decides over the columns: as long as it is the same, they stay settled.
+    pub(crate) fn columns_key(&self) -> Result<String, Error> {
+        text(&json!({ "segments": self.segments, "mapping": self.mapping }))
+    }
+}
+
+fn wanted(export: &SavedExport) -> Result<Asked, Error> {
+    let options = export.fields.mapping.options().map_err(Refusal::Invalid)?;
+    Ok(Asked::Settle {
+        within: String::new(),
+        sources: export.fields.segments.clone(),
+        options: text(&options)?,
+    })
+}
+
+fn decode(export: ExportId, kept: ExportColumns) -> Result<Columns, Error> {
+    let damaged =
+        |err| StoreError::Inconsistent { what: format!("the columns of {export}: {err}") };
+    let ExportColumns { settled_for: _, mapping, problem, new_columns, settled } = kept;
+    Ok(Columns {
+        mapping: mapping.map(|json| serde_json::from_str(&json)).transpose().map_err(damaged)?,
+        problem,
+        new_columns: serde_json::from_str(&new_columns).map_err(damaged)?,
+        settled,
+    })
+}
+
+/// What a run of an export begins with.
+pub(crate) async fn of_run(tx: &mut Tx, export: &SavedExport) -> Result<RunColumns, Error> {
+    let settled_for = export.fields.columns_key()?;
+    let kept = columns::of(tx, export.id).await?;
+    let mapping = kept.filter(|it| it.settled_for == settled_for).and_then(|it| it.mapping);
+    Ok(RunColumns { mapping, settled_for })
+}
+
+/// A run was read for the first time: what it has decided is kept if nobody had, and what it met that is new.
+pub(crate) async fn note_read(tx: &mut Tx, run: &runs::Run, plan: &str) -> Result<(), Error> {
+    let RunColumns { mapping: settled, settled_for } = &run.columns;
+    let Some(id) = run.export.filter(|_| !settled_for.is_empty()) else { return Ok(()) };
+    // Not locked: exports are locked before runs. If it changes just now, what is kept here is not of it any more.
+    let Some(export) = exports::find(tx, id).await? else { return Ok(()) };
+    let kept = columns::of(tx, id).await?.filter(|it| it.settled_for == *settled_for);
+    let is_settled = kept.as_ref().is_some_and(|it| it.mapping.is_some());
+    if SavedExport::from_row(export)?.fields.columns_key()? != *settled_for
+        || is_settled != settled.is_some()
+    {
+        return Ok(());
+    }
+    // Of a reader that says it in another way nothing is kept.
+    let Ok(Frozen { mapping: read }) = serde_json::from_str(plan) else { return Ok(()) };
+    let kept = match kept {
+        Some(kept) if is_settled => {
+            ExportColumns { new_columns: new_columns(id, &kept, &read)?, ..kept }
+        }
+        _ => ExportColumns {
+            settled_for: settled_for.clone(),
+            mapping: Some(text(&read)?),
+            problem: String::new(),
+            new_columns: "[]".to_owned(),
+            settled: tx.now(),
+        },
+    };
+    Ok(columns::keep(tx, id, &kept).await?)
+}
+
+fn new_columns(id: ExportId, kept: &ExportColumns, read: &Mapping) -> Result<String, Error> {
+    let settled = decode(id, kept.clone())?.mapping;
+    let is_known =
+        |column: &String| settled.as_ref().is_some_and(|it| it.unsent().contains(column));
+    let new: Vec<&String> = read.unsent().iter().filter(|column| !is_known(column)).collect();
+    text(&new)
+}

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-const LOOKS: Slots = Slots { look: 1, ..SLOTS };
+pub(super) const LOOKS: Slots = Slots { look: 1, ..SLOTS };
 
 fn asked() -> Asked {
     Asked::List { within: "crm".into(), path: String::new() }
@@ -32,11 +32,11 @@ fn found(truncated: bool) -> Found {
     Found::Listed(Listing { entries: Vec::new(), truncated })
 }
 
-fn answer(found: &Found) -> Verdict {
+pub(super) fn answer(found: &Found) -> Verdict {
     Verdict::Looked(Looked::Found(Pii::new(serde_json::to_string(found).unwrap())))
 }
 
-async fn worker_is_there(cp: &ControlPlane, slots: Slots) {
+pub(super) async fn worker_is_there(cp: &ControlPlane, slots: Slots) {
     let mut tx = cp.store().begin().await.unwrap();
     workers::seen(&mut tx, "one", slots).await.unwrap();
     tx.commit().await.unwrap();
@@ -55,7 +55,7 @@ async fn claimed(cp: &Arc<ControlPlane>, other: &ControlPlane) -> (Asking, Claim
 }
 
 /// Claims the job of a look, as soon as it is there.
-async fn next(cp: &ControlPlane) -> Claimed {
+pub(super) async fn next(cp: &ControlPlane) -> Claimed {
     let there = async {
         loop {
             if let [job] = announced(cp, LOOKS).await.as_slice() {

@@ -1,6 +1,7 @@
 //! What people and programs ask the control-plane, over gRPC on a real port, with Klaviyo simulated.
 
 mod audit;
+mod columns;
 mod commands;
 mod connections;
 mod dead;

@@ -42,6 +42,7 @@ pub const RULES: &[(&str, Rule)] = &[
     ("segue.v1.ExportService/DeleteExport", CONTRIBUTOR),
     ("segue.v1.ExportService/DuplicateExport", CONTRIBUTOR),
     ("segue.v1.ExportService/SettleColumns", CONTRIBUTOR),
+    ("segue.v1.ExportService/PreviewExport", CONTRIBUTOR),
     ("segue.v1.RunService/StartRun", CONTRIBUTOR),
     ("segue.v1.RunService/StartAllRuns", CONTRIBUTOR),
     ("segue.v1.RunService/CancelRun", CONTRIBUTOR),
@@ -139,7 +140,7 @@ mod tests {
             let shows_more = ["Connection", "Audit", "ListService", "SourceService"]
                 .iter()
                 .any(|it| method.contains(it))
-                || ["ListRejects", "ListTokens"].contains(&verb);
+                || ["ListRejects", "ListTokens", "PreviewExport"].contains(&verb);
             assert_eq!(open_to_viewers(method), reads && !shows_more, "{method}");
         }
     }

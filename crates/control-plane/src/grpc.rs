@@ -11,6 +11,7 @@ mod jobs;
 mod lists;
 mod messages;
 mod page;
+mod preview;
 mod runs;
 mod schedules;
 mod sources;

@@ -280,7 +280,7 @@ impl ControlPlane {
     }
 
     /// The account of a connection, with its key, if `by` may know of it.
-    async fn account_of(
+    pub(crate) async fn account_of(
         self: &Arc<Self>,
         id: ConnectionId,
         by: &Principal,
@@ -299,7 +299,7 @@ impl ControlPlane {
 
     /// Says what kept Klaviyo from answering. What that says of the key is remembered with its connection. `scope`: what
     /// the call needs.
-    async fn explain(
+    pub(crate) async fn explain(
         &self,
         account: &Account,
         err: AskError,
@@ -353,9 +353,9 @@ fn contains(name: &str, part: &str) -> bool {
 }
 
 /// The account that a connection leads to.
-struct Account {
+pub(crate) struct Account {
     connection: Connection,
-    asker: Asker,
+    pub(crate) asker: Asker,
     /// The lists that whoever asks may use; `None`: any.
     only: Option<Vec<String>>,
 }

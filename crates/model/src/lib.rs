@@ -8,6 +8,7 @@ mod cell;
 mod counts;
 mod dead;
 mod endpoint;
+pub mod estimate;
 pub mod guards;
 mod id;
 mod lane;

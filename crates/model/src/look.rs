@@ -4,9 +4,11 @@
 //! Both are JSON where they are kept or sent. Sources are patterns below the workers' source folder; `within` is the
 //! folder that no pattern and no link may lead out of.
 
+use std::{collections::BTreeMap, fmt};
+
 use serde::{Deserialize, Serialize};
 
-use crate::Micros;
+use crate::{Micros, RejectReason};
 
 /// An answer has at most so many bytes.
 pub const MAX_ANSWER_BYTES: usize = 1 << 20;
@@ -33,6 +35,16 @@ pub enum Asked {
         /// What the export says of its columns, as JSON.
         options: String,
     },
+    /// What a run would send now. Answer: [`Found::Previewed`].
+    Preview {
+        within: String,
+        sources: Vec<String>,
+        /// As in [`Asked::Settle`].
+        options: String,
+        /// What becomes of the columns, as JSON. `None`: the first rows decide.
+        columns: Option<String>,
+        list_id: String,
+    },
 }
 
 /// What a worker has found out.
@@ -45,6 +57,53 @@ pub enum Found {
     Settled {
         mapping: String,
     },
+    Previewed(Box<Preview>),
+}
+
+/// What a run would send. It holds personal data.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Preview {
+    /// What becomes of the columns, as JSON.
+    pub mapping: String,
+    /// Rows that were read, and what they give.
+    pub rows: u64,
+    pub profiles: u64,
+    pub batches: u64,
+    /// Of the bodies.
+    pub bytes: u64,
+    pub duplicates: u64,
+    pub warnings: u64,
+    pub rejects: BTreeMap<RejectReason, u64>,
+    /// The first profiles, as they would be sent.
+    pub first: Vec<String>,
+    pub first_rejects: Vec<PreviewedReject>,
+    /// Identities of a uniform sample of all that were read.
+    pub drawn: Vec<String>,
+    /// All was read. Otherwise there was no time for more.
+    pub complete: bool,
+    /// Of the bytes on disk, about.
+    pub bytes_read: u64,
+    pub source_bytes: u64,
+}
+
+/// Nothing of what it holds: that is about people.
+impl fmt::Debug for Preview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Preview").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// A row that would be rejected.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewedReject {
+    pub file: String,
+    pub row: u64,
+    /// As it stands in the source.
+    pub identifier: String,
+    /// Empty: it is about the row.
+    pub field: String,
+    pub reason: RejectReason,
+    pub detail: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod describe;
 mod list;
+mod preview;
 
 use segue_model::{
     Pii,
@@ -14,7 +15,8 @@ use tracing::Span;
 use crate::{
     ControlPlane,
     error::words,
-    read::{PrepareError, Sources, infer_mapping},
+    look::preview::Columns,
+    read::{PrepareError, ReadError, Sources, infer_mapping},
     worker::Shared,
 };
 
@@ -27,6 +29,10 @@ enum LookError {
     Prepare(#[from] PrepareError),
     #[error("the question was asked by another version of segue")]
     Unknown(#[source] serde_json::Error),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("the export has no valid list")]
+    List,
     #[error("this worker has one segment and no folder")]
     NoFolder,
     #[error("the answer cannot be written down")]
@@ -39,7 +45,15 @@ enum LookError {
 pub(crate) async fn look<C: ControlPlane>(shared: &Shared<C>, work: LookWork) -> Verdict {
     let LookWork { look, asked, patience } = work;
     let (sources, span) = (shared.settings.sources.clone(), Span::current());
-    let search = move || span.in_scope(|| found(&sources, &asked));
+    let how = preview::How {
+        dedupe_memory: shared.settings.dedupe_memory,
+        scratch: shared.settings.scratch.join(look.to_string()),
+        batch_profiles: shared.settings.batch_profiles,
+        // Whoever waits wants to ask Klaviyo, too.
+        patience: patience / 2,
+        seed: look.uuid().as_u64_pair().1,
+    };
+    let search = move || span.in_scope(|| found(&sources, &asked, &how));
     let looked = match tokio::time::timeout(patience, tokio::task::spawn_blocking(search)).await {
         Ok(Ok(Ok(found))) => Looked::Found(found),
         Ok(Ok(Err(err))) => Looked::Failed(words(&err)),
@@ -55,7 +69,7 @@ pub(crate) async fn look<C: ControlPlane>(shared: &Shared<C>, work: LookWork) ->
 }
 
 /// Blocking.
-fn found(sources: &Sources, asked: &str) -> Result<Pii<String>, LookError> {
+fn found(sources: &Sources, asked: &str, how: &preview::How) -> Result<Pii<String>, LookError> {
     let asked: Asked = serde_json::from_str(asked).map_err(LookError::Unknown)?;
     let found = match asked {
         Asked::List { within, path } => {
@@ -70,6 +84,17 @@ fn found(sources: &Sources, asked: &str) -> Result<Pii<String>, LookError> {
             let segment = open(sources, &within, &patterns)?;
             let mapping = infer_mapping(&segment, &options)?;
             Found::Settled { mapping: json(&mapping)? }
+        }
+        Asked::Preview { within, sources: patterns, options, columns, list_id } => {
+            let columns = match columns {
+                Some(settled) => Columns::Settled(settled),
+                None => {
+                    Columns::ByRows(serde_json::from_str(&options).map_err(LookError::Unknown)?)
+                }
+            };
+            let list = list_id.parse().map_err(|_| LookError::List)?;
+            let segment = open(sources, &within, &patterns)?;
+            Found::Previewed(Box::new(preview::preview(&segment, &columns, list, how)?))
         }
     };
     let answer = json(&found)?;

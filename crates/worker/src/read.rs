@@ -8,6 +8,7 @@ mod prepare;
 mod progress;
 mod retry;
 mod stage;
+mod tally;
 
 use segue_klaviyo::ListId;
 use segue_model::{
@@ -28,6 +29,7 @@ pub use prepare::{PrepareError, Sources, infer_mapping, segment_sources};
 pub(crate) use prepare::{sample_of, settled_mapping};
 pub use progress::{ReadProgress, Readers};
 pub(crate) use stage::put_report;
+pub use tally::{Kept, Tally};
 
 use crate::{
     ControlPlane,

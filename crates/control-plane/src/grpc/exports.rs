@@ -8,9 +8,9 @@ use segue_proto::{
     v1::{
         self, CreateExportRequest, CreateExportResponse, DeleteExportRequest, DeleteExportResponse,
         DuplicateExportRequest, DuplicateExportResponse, GetExportRequest, GetExportResponse,
-        ListExportsRequest, ListExportsResponse, SettleColumnsRequest, SettleColumnsResponse,
-        UpdateExportRequest, UpdateExportResponse, export_service_server::ExportService,
-        properties::Select,
+        ListExportsRequest, ListExportsResponse, PreviewExportRequest, PreviewExportResponse,
+        SettleColumnsRequest, SettleColumnsResponse, UpdateExportRequest, UpdateExportResponse,
+        export_service_server::ExportService, properties::Select,
     },
 };
 use segue_store::write::exports::{Problem, Timing};
@@ -23,6 +23,7 @@ use super::{
     fields::{self, Problems},
     messages::export_message,
     page::Page,
+    preview::preview_message,
 };
 use crate::{
     ControlPlane, ExportFields, ExportSchedule, Freshness, Guards, Mapping, Properties,
@@ -153,6 +154,16 @@ impl ExportService for Exports {
         let id = fields::id("export_id", &request.into_inner().export_id)?;
         let columns = self.0.settle_columns(id, &by).await.map_err(status)?;
         Ok(Response::new(SettleColumnsResponse { columns: Some(columns_message(columns)) }))
+    }
+
+    async fn preview_export(
+        &self,
+        request: Request<PreviewExportRequest>,
+    ) -> Result<Response<PreviewExportResponse>, Status> {
+        let by = caller(&request)?.clone();
+        let id = fields::id("export_id", &request.into_inner().export_id)?;
+        let previewed = self.0.preview_export(id, &by).await.map_err(status)?;
+        Ok(Response::new(preview_message(previewed)))
     }
 }
 

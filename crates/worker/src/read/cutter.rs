@@ -77,8 +77,10 @@ pub trait Sink {
     /// Every profile that is sent, for those who want to look at some. `profile` is its JSON.
     fn look(&mut self, _profile: &[u8], _identity: &[u8]) {}
 
-    /// Called now and then with the bytes on disk that were read.
-    fn progress(&mut self, _bytes_read: u64, _rows_read: u64) {}
+    /// Called now and then with the bytes on disk that were read. An error ends the reading.
+    fn progress(&mut self, _bytes_read: u64, _rows_read: u64) -> Result<(), ReadError> {
+        Ok(())
+    }
 }
 
 /// What is held before it is handed over.
@@ -219,7 +221,7 @@ impl<'a> Cutter<'a> {
         // What came before a row that could not be read is as good as without it.
         self.settle(sink)?;
         read?;
-        sink.progress(rows.bytes_read(), self.rows_read);
+        sink.progress(rows.bytes_read(), self.rows_read)?;
         if let Some((_, mapper)) = &mapper {
             self.stats.merge(&mapper.stats());
         }
@@ -250,7 +252,7 @@ impl<'a> Cutter<'a> {
             }
             self.bound_reports(sink)?;
             if self.rows_read.is_multiple_of(SOME) {
-                sink.progress(rows.bytes_read(), self.rows_read);
+                sink.progress(rows.bytes_read(), self.rows_read)?;
             }
         }
         Ok(())

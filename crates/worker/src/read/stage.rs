@@ -70,8 +70,9 @@ impl Sink for Stage {
         self.staged.blocking_send(staged).map_err(|_| ReadError::Stopped)
     }
 
-    fn progress(&mut self, bytes_read: u64, rows_read: u64) {
+    fn progress(&mut self, bytes_read: u64, rows_read: u64) -> Result<(), ReadError> {
         self.progress.note(bytes_read, rows_read);
+        Ok(())
     }
 }
 

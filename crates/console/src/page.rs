@@ -103,6 +103,7 @@ fn notice(code: &str) -> Option<&'static str> {
         }
         "disconnected" => "The connection is removed, and its key with it.",
         "saved" => "The export is saved. Saving runs nothing.",
+        "settled" => "The columns are settled anew. Runs that begin from now on go by them.",
         "enabled" => "The export is enabled: it runs again.",
         "disabled" => {
             "The export is disabled: it does not run, neither by itself nor when asked to."

@@ -11,6 +11,7 @@ mod jobs;
 mod keys;
 mod list_picker;
 mod overview;
+mod preview;
 mod problems;
 mod rejects;
 mod run_parts;
@@ -50,6 +51,8 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/exports/new", get(export_form::new).post(export_form::create))
         .route("/exports/{id}", get(exports::show))
         .route("/exports/{id}/edit", get(export_form::edit).post(export_form::update))
+        .route("/exports/{id}/preview", get(preview::show))
+        .route("/exports/{id}/columns", post(preview::settle))
         .route("/exports/{id}/run", post(export_actions::run))
         .route("/exports/{id}/set", post(export_actions::set))
         .route("/exports/{id}/duplicate", post(export_actions::duplicate))

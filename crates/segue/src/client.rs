@@ -11,6 +11,7 @@ mod guards;
 mod jobs;
 mod lists;
 mod output;
+mod preview;
 mod runs;
 mod schedule;
 mod sources;

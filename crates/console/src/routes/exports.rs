@@ -7,6 +7,7 @@ use segue_proto::v1;
 
 use super::{
     guard_form::sentences,
+    preview::{Column, Columns},
     request_id,
     runs::{CHART, Names, RunRow},
     schedule_form::{export_schedule_words, schedule_lines},
@@ -108,6 +109,10 @@ struct ExportPage {
     segments: Vec<String>,
     mapping: Vec<Mapped>,
     others: String,
+    /// `None`: nobody has looked yet.
+    settled: Option<Columns>,
+    /// Of those, what is sent.
+    columns: Vec<Column>,
     guards: Vec<String>,
     schedule: Vec<String>,
     next: Option<Markup>,
@@ -124,6 +129,8 @@ struct ExportPage {
     may_remove: bool,
     may_copy: bool,
     may_take: bool,
+    may_preview: bool,
+    may_settle: bool,
 }
 
 struct Named {
@@ -194,9 +201,16 @@ pub(super) async fn list(caller: Caller, form: Form) -> Result<Response, Failure
 }
 
 pub(super) async fn get(caller: &Caller, id: String) -> Result<v1::Export, Failure> {
+    Ok(get_with_columns(caller, id).await?.0)
+}
+
+async fn get_with_columns(
+    caller: &Caller,
+    id: String,
+) -> Result<(v1::Export, Option<v1::Columns>), Failure> {
     let request = v1::GetExportRequest { id };
-    let found = caller.services.exports().get_export(asking(request)).await?;
-    Ok(present(found.into_inner().export)?)
+    let found = caller.services.exports().get_export(asking(request)).await?.into_inner();
+    Ok((present(found.export)?, found.columns))
 }
 
 pub(super) async fn show(
@@ -204,7 +218,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
     form: Form,
 ) -> Result<Response, Failure> {
-    let export = get(&caller, id).await?;
+    let (export, columns) = get_with_columns(&caller, id).await?;
     let services = &caller.services;
     let (runs, connections, system) = tokio::join!(
         services.newest_runs(&export.id, v1::RunState::Unspecified, CHART),
@@ -216,6 +230,7 @@ pub(super) async fn show(
     let name = connections?.remove(&export.connection_id);
     let schedule = export.schedule.clone().unwrap_or_default();
     let mapping = export.mapping.clone().unwrap_or_default();
+    let mut settled = columns.map(Columns::of);
     html(&ExportPage {
         chrome: Chrome::new(&caller, Place::Exports, export.display_name.as_str()).after(&form),
         connection: name.map(|name| Named { id: export.connection_id.clone(), name }),
@@ -224,6 +239,8 @@ pub(super) async fn show(
         owner: owner_name(&export),
         is_own: export.owner.as_ref().is_some_and(|owner| owner.subject == caller.subject),
         others: others(&mapping),
+        columns: settled.as_mut().map(|it| std::mem::take(&mut it.sent)).unwrap_or_default(),
+        settled,
         mapping: mapped(mapping),
         guards: sentences(&export),
         schedule: export_schedule_words(&schedule, system?.as_ref()),
@@ -244,6 +261,8 @@ pub(super) async fn show(
         may_remove: caller.may("ExportService/DeleteExport"),
         may_copy: caller.may("ExportService/DuplicateExport"),
         // Only administrators give an export to somebody.
+        may_preview: caller.may("ExportService/PreviewExport"),
+        may_settle: caller.may("ExportService/SettleColumns"),
         may_take: caller.role == Some(Role::Administrator),
         id: export.id,
         name: export.display_name,

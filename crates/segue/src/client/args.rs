@@ -239,6 +239,15 @@ pub(super) enum Exports {
         #[arg(long)]
         keep_own: bool,
     },
+    /// Show what becomes of its columns, which was settled when it was saved, or by its first run.
+    Columns {
+        export: String,
+        /// Look at its segments again, and keep what is found.
+        #[arg(long)]
+        again: bool,
+    },
+    /// Show what a run would send now. Nothing is sent.
+    Preview { export: String },
     /// Forget an export. Its ended runs stay.
     Delete { export: String },
 }

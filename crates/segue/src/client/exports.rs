@@ -10,7 +10,7 @@ use super::{
     args::{Exports, ExportsArgs, MappingArgs},
     asking, explain, lists,
     output::{self, Export},
-    present,
+    present, preview,
     schedule::export_schedule_of,
 };
 use crate::ui;
@@ -110,6 +110,8 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             )
             .await?;
         }
+        Exports::Columns { export, again } => preview::columns(&servers, export, again).await?,
+        Exports::Preview { export } => preview::preview(&servers, export).await?,
         Exports::Delete { export } => delete(&servers, export).await?,
     }
     Ok(ExitCode::SUCCESS)

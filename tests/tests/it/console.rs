@@ -8,6 +8,7 @@ use std::{
 };
 
 use klaviyo_sim::{AccountConfig, Config, FlowConfig};
+use tempfile::TempDir;
 
 use crate::harness::{
     LIST, OTHER_LIST, Services, Shape, Sim, account, free_address, limited, rate,
@@ -25,7 +26,9 @@ fn somebody_with_nothing_but_a_browser_gets_from_a_key_to_the_rejects_of_a_run()
     let sim = shop();
     let console = free_address();
     let listen = console.to_string();
-    let more = [("SEGUE_CONSOLE_LISTEN", listen.as_str()), ("SEGUE_BATCH_PROFILES", BATCH)];
+    let keys = keys();
+    let mut more = places(&keys).to_vec();
+    more.push(("SEGUE_CONSOLE_LISTEN", &listen));
     let services = Services::together_with(&sim, &more);
     tell(&sim, &services, console, &shots("console-shots"));
 }
@@ -34,9 +37,26 @@ fn somebody_with_nothing_but_a_browser_gets_from_a_key_to_the_rejects_of_a_run()
 fn the_story_is_the_same_with_all_services_apart() {
     let sim = shop();
     let shape = Shape { control_planes: 2, workers: 2, statuses: 1 };
-    let mut services = Services::apart_with(&sim, shape, &[("SEGUE_BATCH_PROFILES", BATCH)]);
+    let keys = keys();
+    let mut services = Services::apart_with(&sim, shape, &places(&keys));
     let console = services.console();
     tell(&sim, &services, console, &shots("console-shots-apart"));
+}
+
+/// A folder with a key in the file `shop`.
+fn keys() -> TempDir {
+    let keys = tempfile::tempdir().unwrap();
+    fs::write(keys.path().join("shop"), "pk_sim\n").unwrap();
+    keys
+}
+
+/// What the story needs of the services, with a variable that has the same key.
+fn places(keys: &TempDir) -> [(&str, &str); 3] {
+    [
+        ("SEGUE_KEY_DIR", keys.path().to_str().unwrap()),
+        ("SEGUE_KLAVIYO_KEY_SHOP", "pk_sim"),
+        ("SEGUE_BATCH_PROFILES", BATCH),
+    ]
 }
 
 fn shop() -> Sim {

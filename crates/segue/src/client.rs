@@ -10,6 +10,7 @@ mod exports;
 mod guards;
 mod jobs;
 mod lists;
+mod live_flows;
 mod output;
 mod runs;
 mod schedule;

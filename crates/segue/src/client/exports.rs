@@ -8,12 +8,12 @@ use uuid::Uuid;
 use super::{
     Output, Servers,
     args::{Exports, ExportsArgs, MappingArgs},
-    asking, explain, lists,
+    asking, explain, lists, live_flows,
     output::{self, Export},
     present,
     schedule::export_schedule_of,
 };
-use crate::ui;
+use crate::{interrupt, ui};
 
 pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
     let servers = Servers::new(&args.server)?;
@@ -31,8 +31,13 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             schedule,
             request_id,
         } => {
-            let quiet = guards.allow_live_flows;
-            let list_id = lists::pick(&servers, &connection, (list, list_name), quiet).await?;
+            let list_id = lists::pick(&servers, &connection, (list, list_name)).await?;
+            let place = (connection.as_str(), list_id.as_str());
+            if !guards.allow_live_flows
+                && !live_flows::may_save(&servers, place, "--allow-live-flows", guards.yes).await?
+            {
+                return Ok(nothing_saved());
+            }
             let export = v1::Export {
                 display_name,
                 connection_id: connection,
@@ -93,6 +98,9 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                     "nothing to change: give --display-name, --connection, --list, --segment, --owner, a guard, --max-source-age or a schedule"
                 );
             }
+            if !live_flows::may_update(&servers, &export, &paths, guards.yes).await? {
+                return Ok(nothing_saved());
+            }
             update(&servers, export, paths).await?;
         }
         Exports::Enable { export } => disable(&servers, export, false).await?,
@@ -113,6 +121,12 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
         Exports::Delete { export } => delete(&servers, export).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of somebody who was asked and did not say yes.
+fn nothing_saved() -> ExitCode {
+    ui::note("nothing was saved");
+    ExitCode::from(interrupt::EXIT_CODE)
 }
 
 async fn disable(servers: &Servers, id: String, disabled: bool) -> anyhow::Result<()> {

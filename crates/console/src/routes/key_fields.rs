@@ -6,24 +6,17 @@ use segue_proto::v1::{self, key_reference::Place};
 use super::problems::Problems;
 use crate::form::Form;
 
-/// Where the key is.
+/// Where the key is, in words.
 #[derive(Template)]
 #[template(path = "key_at.html")]
-pub(super) enum KeyAt {
-    Sealed,
-    /// The name of a variable of the control-plane.
-    Variable(String),
-    /// A file of the control-plane.
-    File(String),
+pub(super) struct KeyAt {
+    /// `None`: sealed with Segue.
+    place: Option<Place>,
 }
 
 impl KeyAt {
     pub(super) fn of(reference: Option<v1::KeyReference>) -> Self {
-        match reference.and_then(|it| it.place) {
-            None => Self::Sealed,
-            Some(Place::Env(name)) => Self::Variable(name),
-            Some(Place::File(path)) => Self::File(path),
-        }
+        Self { place: reference.and_then(|it| it.place) }
     }
 }
 
@@ -110,7 +103,9 @@ impl KeyFields {
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, KeyFrom, Place, Problems, v1};
+    use askama::Template as _;
+
+    use super::{Form, KeyAt, KeyFrom, Place, Problems, v1};
 
     fn told(encoded: &str, otherwise: KeyFrom) -> (Option<&'static str>, v1::Connection, Problems) {
         let form = Form::parse(encoded.as_bytes());
@@ -149,5 +144,14 @@ mod tests {
         }
         let (_, _, problems) = told("", KeyFrom::Pasted);
         assert!(!problems.with("api_key").is_empty());
+    }
+
+    #[test]
+    fn place_of_a_key_is_told_as_text() {
+        let of = |place| KeyAt::of(Some(v1::KeyReference { place })).render().unwrap();
+        assert!(of(Some(Place::Env("A_B".to_owned()))).starts_with("In the variable <code>A_B<"));
+        let file = of(Some(Place::File("<b>".to_owned())));
+        assert!(file.starts_with("In the file <code>&#60;b&#62;</code>"), "{file}");
+        assert!(KeyAt::of(None).render().unwrap().starts_with("Sealed"));
     }
 }

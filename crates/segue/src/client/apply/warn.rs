@@ -28,20 +28,18 @@ pub(super) async fn of_live_flows(
     present: &Present,
     changes: &[Change],
 ) {
-    let mut found: BTreeMap<Place<'_>, Option<Finding>> = BTreeMap::new();
+    let mut by_place: BTreeMap<Place<'_>, Vec<&str>> = BTreeMap::new();
     for (name, place) in in_question(desired, present, changes) {
-        if !found.contains_key(&place) {
-            found.insert(place, live_flows::look(servers, place.0, place.1).await);
-        }
-        match found.get(&place) {
-            Some(Some(live @ Finding::Live(_))) => ui::note(format_args!(
-                "warning: export {}: {live}, or write guards.allowLiveFlows: true",
-                ui::plain(name)
-            )),
-            Some(Some(unknown)) => {
-                ui::note(format_args!("warning: export {}: {unknown}", ui::plain(name)));
-            }
-            _ => {}
+        by_place.entry(place).or_default().push(name);
+    }
+    for ((connection, list), names) in by_place {
+        let Some(found) = live_flows::look(servers, connection, list).await else { continue };
+        let remedy = match found {
+            Finding::Live(_) => ", or write guards.allowLiveFlows: true",
+            Finding::Unknown(_) => "",
+        };
+        for name in names {
+            ui::note(format_args!("warning: export {}: {found}{remedy}", ui::plain(name)));
         }
     }
 }

@@ -1,6 +1,7 @@
 // From a key to the rejects of a finished run, as somebody with nothing but a browser does it.
 //
 // usage: node story.mjs ORIGIN ADMIN_TOKEN_FILE API_KEY LIST SOURCE_FOLDER SHOTS_FOLDER
+// The key is also in the control-plane's variable SEGUE_KLAVIYO_KEY_SHOP and in the file `shop` of its folder of keys.
 // In the source folder lie `first.csv`, which takes some seconds, `later-1.csv` and so on, `bad.csv` and `hostile.csv`.
 
 import assert from "node:assert/strict";
@@ -20,6 +21,7 @@ try {
   const ada = await Visitor.come(browser, origin, shots);
   await signIn(ada);
   await connect(ada);
+  await moveTheKey(ada);
   await describeExport(ada);
   const run = await runAndWatch(ada);
   await readRejects(ada, run);
@@ -109,6 +111,41 @@ async function connect(ada) {
   await page.getByRole("row", { name: /^import/ }).first().waitFor();
   assert.ok(!(await page.content()).includes(apiKey), "the key is on the page");
   await ada.look("connection");
+}
+
+/** To where the operator keeps it, and back. What is wrong stands at the input that was chosen. */
+async function moveTheKey(ada) {
+  const { page } = ada;
+  const edit = async (place) => {
+    await page.getByRole("link", { name: "Edit", exact: true }).click();
+    await title(page, "Edit a connection");
+    assert.ok(await page.getByLabel("It stays as it is").isChecked());
+    await page.getByLabel(place).check();
+  };
+  const save = async (input, text) => {
+    await page.getByLabel(input).fill(text);
+    await page.getByRole("button", { name: "Save" }).click();
+  };
+  await edit("A file of the control-plane");
+  await save("Path of the file", "");
+  await page.locator("#key_file-wrong").getByText("Name the file").waitFor();
+  await save("Path of the file", "no-such-key");
+  await page.locator("#key_file-wrong").getByText("cannot be had from the file no-such-key").waitFor();
+  assert.equal(await page.getByLabel("Path of the file").inputValue(), "no-such-key");
+  assert.ok(await page.getByLabel("Name of the variable").isHidden());
+  await ada.look("connection-edit-refused");
+  await save("Path of the file", "shop");
+  await page.getByText("In the file shop of the control-plane").waitFor();
+  await edit("A variable of the control-plane");
+  await save("Name of the variable", "PATH");
+  await page.locator("#key_env-wrong").getByText("not for keys").waitFor();
+  await save("Name of the variable", "SEGUE_KLAVIYO_KEY_SHOP");
+  await page.getByText("In the variable SEGUE_KLAVIYO_KEY_SHOP of the control-plane").waitFor();
+  await edit("Pasted here");
+  await save("New private API key", "pk_of_nobody");
+  await page.locator("#api_key-wrong").waitFor();
+  await save("New private API key", apiKey);
+  await page.getByText("Sealed; nobody sees it again").waitFor();
 }
 
 async function describeExport(ada) {

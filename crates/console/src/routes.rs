@@ -8,6 +8,7 @@ mod export_form;
 mod exports;
 mod guard_form;
 mod jobs;
+mod key_fields;
 mod keys;
 mod list_picker;
 mod overview;

@@ -6,6 +6,9 @@ use crate::Country;
 /// 15 is the limit of ITU-T E.164, section 6.1.
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
+/// Nobody writes a number at twice the length of the longest.
+const MAX_NATIONAL: usize = 2 * *DIGITS.end();
+
 /// Why a phone number is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidPhone {
@@ -15,6 +18,10 @@ pub(crate) enum InvalidPhone {
     Character,
     #[error("the number has {digits} digits after the +, not 7 to 15")]
     Length { digits: usize },
+    #[error(
+        "the number is {characters} characters long, and one without + has at most {MAX_NATIONAL}"
+    )]
+    TooLong { characters: usize },
     #[error("the code of a country does not begin with 0")]
     LeadingZero,
     #[error("the number does not exist in the numbering plan of its country")]
@@ -25,9 +32,11 @@ impl InvalidPhone {
     pub(crate) fn reason(self) -> WarningReason {
         match self {
             Self::NotInternational => WarningReason::PhoneNotInternational,
-            Self::Character | Self::Length { .. } | Self::LeadingZero | Self::Plan => {
-                WarningReason::PhoneInvalid
-            }
+            Self::Character
+            | Self::Length { .. }
+            | Self::TooLong { .. }
+            | Self::LeadingZero
+            | Self::Plan => WarningReason::PhoneInvalid,
         }
     }
 }
@@ -113,9 +122,12 @@ fn has_trunk_zero(code: &str) -> bool {
 /// than programs.
 fn append_by_plan(text: &str, country: Country, out: &mut Vec<u8>) -> Result<(), InvalidPhone> {
     let plain = |byte: u8| matches!(byte, b'0'..=b'9' | b' ' | b'.' | b'-' | b'(' | b')' | b'/');
-    // Nobody writes a number at twice the length of the longest; and the parser need not see any odd text.
-    if text.len() > 2 * DIGITS.end() || !text.bytes().all(plain) {
+    // The parser need not see any odd text.
+    if !text.bytes().all(plain) {
         return Err(InvalidPhone::Character);
+    }
+    if text.len() > MAX_NATIONAL {
+        return Err(InvalidPhone::TooLong { characters: text.len() });
     }
     let number = phonenumber::parse(Some(country.0), text)
         .ok()
@@ -195,14 +207,21 @@ mod tests {
         // In a range that the plan sets apart for fiction.
         assert_eq!(e164("07700 900123", Some("GB")), Err(InvalidPhone::Plan));
         assert_eq!(e164("call me", Some("US")), Err(InvalidPhone::Character));
-        assert_eq!(e164(&"1".repeat(1000), Some("US")), Err(InvalidPhone::Character));
+        let long = |text: &str| e164(&text.repeat(31), Some("US"));
+        assert_eq!(long("1"), Err(InvalidPhone::TooLong { characters: 31 }));
+        assert_eq!(long("x"), Err(InvalidPhone::Character));
+        let words = "the number is 31 characters long, and one without + has at most 30";
+        assert_eq!(long("1").unwrap_err().to_string(), words);
+        // With its + the digits are what is counted.
+        let digits = format!("+{}", "1".repeat(31));
+        assert_eq!(e164(&digits, None), Err(InvalidPhone::Length { digits: 31 }));
     }
 
     #[test]
     fn national_numbers_may_be_spaced_out_to_30_characters() {
         let spaced = |length: usize| format!("202{}5550123", " ".repeat(length - 10));
         assert_eq!(e164(&spaced(30), Some("US")).as_deref(), Ok("+12025550123"));
-        assert_eq!(e164(&spaced(31), Some("US")), Err(InvalidPhone::Character));
+        assert_eq!(e164(&spaced(31), Some("US")), Err(InvalidPhone::TooLong { characters: 31 }));
     }
 
     /// Some plans have numbers that E.164 or common sense has not.

@@ -10,6 +10,7 @@ mod exports;
 mod guards;
 mod jobs;
 mod lists;
+mod live_flows;
 mod output;
 mod preview;
 mod runs;
@@ -102,6 +103,9 @@ struct Servers {
 impl Servers {
     fn new(args: &ServerArgs) -> anyhow::Result<Self> {
         let caller = Caller::find(args)?;
+        for url in std::iter::once(&args.server).chain(&args.status_url) {
+            caller.may_go_to(url, args.insecure_http)?;
+        }
         let known = |channel| InterceptedService::new(channel, caller.clone());
         let control_plane = known(channel(&args.server, args)?);
         let status = match &args.status_url {

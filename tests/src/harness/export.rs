@@ -161,7 +161,7 @@ impl Export {
 }
 
 /// A line for the shell.
-fn quoted(line: &[OsString]) -> String {
+pub(super) fn quoted(line: &[OsString]) -> String {
     let quote = |arg: &OsString| format!("'{}'", arg.to_str().unwrap().replace('\'', r"'\''"));
     line.iter().map(quote).collect::<Vec<_>>().join(" ")
 }

@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
@@ -16,7 +17,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{Client, LIST, Report, Sim, export::broken, segue, wait_for};
+use super::{
+    Client, LIST, Report, Sim,
+    export::{broken, quoted},
+    segue, wait_for,
+};
 
 /// How many of each.
 #[derive(Debug, Clone, Copy)]
@@ -401,6 +406,22 @@ impl Services {
     /// Runs the command line as a client; what it prints, and how it ended.
     pub fn ask_for(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         self.client("pk_sim").ask_for(arguments)
+    }
+
+    /// Runs the command line on a terminal, where somebody types `text`; how it ended, and what was shown.
+    pub fn typed(&self, arguments: &[&str], text: &str) -> (Option<i32>, String) {
+        let server = format!("http://{}", self.control_plane);
+        let mut line = vec![self.binary.clone().into_os_string()];
+        line.extend(arguments.iter().map(Into::into));
+        line.extend(["--server".into(), server.into(), "--token-file".into()]);
+        line.push(self.admin_token().into_os_string());
+        let script = ["-qefc", &quoted(&line), "/dev/null"];
+        let mut command = self.command_of(Path::new("/usr/bin/script"), &script);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().expect("it is piped").write_all(text.as_bytes()).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned())
     }
 
     /// As [`Self::ask_for`], as JSON, and it has to succeed.

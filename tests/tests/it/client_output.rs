@@ -11,6 +11,30 @@ use serde_json::Value;
 use crate::harness::{LIST, People, Services, Sim, limited, rate, segue};
 
 #[test]
+fn token_is_not_sent_in_the_clear_to_another_machine_unless_it_is_allowed() {
+    // What is kept for documentation, where nobody is.
+    let asked = |environment: &[(&str, &str)], url: &str| {
+        let mut command = Command::new(segue());
+        command.args(["exports", "list", url, "http://192.0.2.1:9"]);
+        command
+            .env_clear()
+            .env("SEGUE_TOKEN", "segue_a_b")
+            .env("SEGUE_SERVER", "http://127.0.0.1:9");
+        command.envs(environment.iter().copied());
+        let ended = command.output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        String::from_utf8(ended.stderr).unwrap()
+    };
+    for url in ["--server", "--status-url"] {
+        let said = asked(&[], url);
+        assert!(said.contains("http://192.0.2.1:9 is another machine"), "{said}");
+        assert!(said.contains("SEGUE_INSECURE_HTTP=true") && !said.contains("segue_a_b"), "{said}");
+    }
+    let said = asked(&[("SEGUE_INSECURE_HTTP", "true")], "--server");
+    assert!(said.contains("cannot be reached"), "{said}");
+}
+
+#[test]
 fn every_command_answers_in_json_if_asked() {
     let sim = Sim::free();
     let services = Services::together(&sim);

@@ -8,9 +8,13 @@ use std::{
 };
 
 use klaviyo_sim::{AccountConfig, Config, FlowConfig};
+use tempfile::TempDir;
 
-use crate::harness::{
-    LIST, OTHER_LIST, Services, Shape, Sim, account, free_address, limited, rate,
+use crate::{
+    harness::{
+        LIST, OTHER_LIST, People, Services, Shape, Sim, account, free_address, limited, rate,
+    },
+    services_dead::{one_dead, run_whose_job_dies},
 };
 
 /// As few at a time, and so slowly, that somebody can watch it.
@@ -25,7 +29,9 @@ fn somebody_with_nothing_but_a_browser_gets_from_a_key_to_the_rejects_of_a_run()
     let sim = shop();
     let console = free_address();
     let listen = console.to_string();
-    let more = [("SEGUE_CONSOLE_LISTEN", listen.as_str()), ("SEGUE_BATCH_PROFILES", BATCH)];
+    let keys = keys();
+    let mut more = places(&keys).to_vec();
+    more.push(("SEGUE_CONSOLE_LISTEN", &listen));
     let services = Services::together_with(&sim, &more);
     tell(&sim, &services, console, &shots("console-shots"));
 }
@@ -34,9 +40,26 @@ fn somebody_with_nothing_but_a_browser_gets_from_a_key_to_the_rejects_of_a_run()
 fn the_story_is_the_same_with_all_services_apart() {
     let sim = shop();
     let shape = Shape { control_planes: 2, workers: 2, statuses: 1 };
-    let mut services = Services::apart_with(&sim, shape, &[("SEGUE_BATCH_PROFILES", BATCH)]);
+    let keys = keys();
+    let mut services = Services::apart_with(&sim, shape, &places(&keys));
     let console = services.console();
     tell(&sim, &services, console, &shots("console-shots-apart"));
+}
+
+/// A folder with a key in the file `shop`.
+fn keys() -> TempDir {
+    let keys = tempfile::tempdir().unwrap();
+    fs::write(keys.path().join("shop"), "pk_sim\n").unwrap();
+    keys
+}
+
+/// What the story needs of the services, with a variable that has the same key.
+fn places(keys: &TempDir) -> [(&str, &str); 3] {
+    [
+        ("SEGUE_KEY_DIR", keys.path().to_str().unwrap()),
+        ("SEGUE_KLAVIYO_KEY_SHOP", "pk_sim"),
+        ("SEGUE_BATCH_PROFILES", BATCH),
+    ]
 }
 
 fn shop() -> Sim {
@@ -57,6 +80,45 @@ fn shop() -> Sim {
         process_rate: rate(PROFILES_PER_SECOND),
         ..limited()
     })
+}
+
+#[test]
+fn dead_jobs_are_announced_anew_and_dropped_by_buttons() {
+    let sim = Sim::free();
+    let shape = Shape { control_planes: 1, workers: 1, statuses: 1 };
+    let mut services = Services::apart(&sim, shape);
+    let console = services.console();
+    People::good(20).write(&services.source().join("people.csv"));
+    let export = services.export("people.csv");
+    let shots = shots("console-shots-jobs");
+    let press = |services: &Services, action: &str| {
+        let mut script = Command::new("node");
+        script.arg(scripts().join("jobs.mjs")).arg(format!("http://{console}"));
+        script.arg(services.admin_token()).arg(&shots).arg(action);
+        let pressed = script.output().expect("node, which `make test` installs");
+        let (said, wrong) =
+            (String::from_utf8_lossy(&pressed.stdout), String::from_utf8_lossy(&pressed.stderr));
+        assert!(pressed.status.success(), "{said}\n{wrong}\nPictures are in {}", shots.display());
+    };
+    let audited = |services: &Services, action: &str| {
+        let entries = services.ask(&["audit", "list"]);
+        entries.as_array().unwrap().iter().filter(|it| it["action"] == action).count()
+    };
+
+    // No worker is there that could take the job in between: whatever becomes of it, the button did.
+    let run = run_whose_job_dies(&mut services, &export);
+    one_dead(&services);
+    press(&services, "requeue");
+    assert_eq!(audited(&services, "job.requeue"), 1);
+    services.kill_and_restart("worker-1");
+    assert_eq!(services.ended(&run)["state"], "succeeded");
+
+    let run = run_whose_job_dies(&mut services, &export);
+    one_dead(&services);
+    press(&services, "drop");
+    assert_eq!(audited(&services, "job.drop"), 1);
+    let ended = services.ended(&run);
+    assert_eq!(ended["failure"]["reason"], "job_dropped", "{ended}");
 }
 
 fn tell(sim: &Sim, services: &Services, console: SocketAddr, shots: &Path) {

@@ -16,7 +16,7 @@ fn dead(services: &Services) -> Vec<Value> {
 }
 
 /// The first that is listed.
-fn one_dead(services: &Services) -> Value {
+pub(crate) fn one_dead(services: &Services) -> Value {
     wait_for("a dead job is listed", || dead(services).into_iter().next())
 }
 
@@ -26,7 +26,7 @@ fn on_the_broker<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// Starts a run whose first job is announced to a worker that has just been killed; its message dies.
-fn run_whose_job_dies(services: &mut Services, export: &str) -> String {
+pub(crate) fn run_whose_job_dies(services: &mut Services, export: &str) -> String {
     services.signal("worker-1", "-KILL");
     services.wait("worker-1");
     let run = services.start_run(export);

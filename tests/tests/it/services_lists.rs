@@ -3,7 +3,7 @@
 use klaviyo_sim::{AccountConfig, Config, Faults, FlowConfig, KeyConfig, ListConfig};
 use serde_json::Value;
 
-use crate::harness::{LIST, People, Services, Shape, Sim, account, free, limited};
+use crate::harness::{LIST, OTHER_LIST, People, Services, Shape, Sim, account, free, limited};
 
 const SHAPE: Shape = Shape { control_planes: 1, workers: 0, statuses: 0 };
 
@@ -108,6 +108,97 @@ fn lists_are_shown_picked_and_made() {
     let (list, said) = made_for("Segue demo");
     assert!(list == LIST && said.contains("\"Flow FLOW01\" (FLOW01)"), "{list}: {said}");
     assert!(said.contains("--allow-live-flows"), "{said}");
+}
+
+#[test]
+fn whoever_saves_an_export_is_told_of_live_flows_and_asked_on_a_terminal() {
+    let sim = sim_of(with_flows(), free());
+    let services = Services::together(&sim);
+    let con = connection(&services);
+    let create = |list: &'static str, more: &[&'static str]| {
+        let mut words = vec!["exports", "create", "--display-name", "E", "--segment", "a.csv"];
+        words.extend(["--connection", con.as_str(), "--list", list]);
+        words.extend(more);
+        words.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let said = |arguments: &[String]| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (code, _, stderr) = services.ask_for(&arguments);
+        assert_eq!(code, Some(0), "{stderr}");
+        stderr
+    };
+    let live = |words: &str| words.contains("\"Flow FLOW01\" (FLOW01)");
+    let words = said(&create(LIST, &[]));
+    assert!(live(&words) && words.contains("--allow-live-flows"), "{words}");
+    assert_eq!(said(&create(LIST, &["--allow-live-flows"])), "");
+    assert_eq!(said(&create(OTHER_LIST, &[])), "");
+    let id = |export: &Value| export["id"].as_str().unwrap().to_owned();
+    let exports = services.ask(&["exports", "list"]);
+    let of = |list: &str, allows: bool| {
+        let fits = |it: &&Value| {
+            it["list_id"] == list && it["guards"]["allow_live_flows"].as_bool() == Some(allows)
+        };
+        id(exports.as_array().unwrap().iter().find(fits).unwrap())
+    };
+    let (other, allowed) = (of(OTHER_LIST, false), of(LIST, true));
+    let update = |export: &str, more: &[&str]| {
+        let words = [["exports", "update", export].as_slice(), more].concat();
+        said(&words.into_iter().map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(update(&other, &["--display-name", "F"]), "");
+    assert_eq!(update(&allowed, &["--list", LIST]), "");
+    let words = update(&allowed, &["--allow-live-flows", "false"]);
+    assert!(live(&words) && words.contains("--allow-live-flows true"), "{words}");
+
+    // Somebody sits there: anything but yes leaves the export as it was.
+    let to_live = ["exports", "update", &other, "--list", LIST];
+    for answer in ["n\n", "\n"] {
+        let (code, shown) = services.typed(&to_live, answer);
+        assert!(code == Some(130) && live(&shown), "{code:?} {shown}");
+        assert!(shown.contains("[y/N]") && shown.contains("nothing was saved"), "{shown}");
+    }
+    assert_eq!(services.ask(&["exports", "get", &other])["list_id"], OTHER_LIST);
+    let (code, shown) = services.typed(&[to_live.as_slice(), &["--yes"]].concat(), "");
+    assert!(code == Some(0) && !shown.contains("[y/N]"), "{code:?} {shown}");
+    assert_eq!(services.ask(&["exports", "get", &other])["list_id"], LIST);
+    update(&other, &["--list", OTHER_LIST]);
+    assert_eq!(services.typed(&to_live, "y\n").0, Some(0));
+    assert_eq!(services.ask(&["exports", "get", &other])["list_id"], LIST);
+}
+
+#[test]
+fn export_is_saved_where_nobody_can_tell_what_its_list_starts() {
+    let scopes = ["accounts:read", "lists:read", "lists:write", "profiles:read", "profiles:write"];
+    let keys = vec![KeyConfig::with_scopes("pk_sim", &scopes)];
+    let sim = sim_of(AccountConfig { keys, ..with_flows() }, free());
+    let services = Services::together(&sim);
+    let con = connection(&services);
+    let create = ["exports", "create", "--display-name", "E", "--segment", "a.csv"];
+    let to = ["--connection", con.as_str(), "--list", LIST];
+    let (code, _, stderr) = services.ask_for(&[create.as_slice(), &to].concat());
+    assert!(code == Some(0) && stderr.contains("not known"), "{code:?} {stderr}");
+    assert!(stderr.contains("flows:read"), "{stderr}");
+}
+
+#[test]
+fn plan_warns_of_live_flows_of_lists_that_can_be_asked() {
+    let sim = sim_of(with_flows(), free());
+    let services = Services::together(&sim);
+    connection(&services);
+    let file = services.source().parent().unwrap().join("segue.yaml");
+    let planned = |allow: bool| {
+        let text = format!(
+            "apiVersion: segue/v1\nexports:\n- name: News\n  connection: Shop\n  list: {LIST}\n  segments: [a.csv]\n  guards: {{allowLiveFlows: {allow}}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let (code, _, stderr) =
+            services.ask_for(&["apply", "--plan", "--file", file.to_str().unwrap()]);
+        assert_eq!(code, Some(2), "{stderr}");
+        stderr
+    };
+    let warned = planned(false);
+    assert!(warned.contains("warning: export News") && warned.contains("FLOW01"), "{warned}");
+    assert_eq!(planned(true), "");
 }
 
 #[test]

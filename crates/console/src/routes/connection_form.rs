@@ -3,7 +3,13 @@ use axum::{extract::Path, response::Response};
 use prost_types::FieldMask;
 use segue_proto::v1;
 
-use super::{connections::get, go_to, problems::Problems, request_id};
+use super::{
+    connections::get,
+    go_to,
+    key_fields::{KeyAt, KeyFields, KeyFrom},
+    problems::Problems,
+    request_id,
+};
 use crate::{
     caller::Caller,
     failure::Failure,
@@ -14,16 +20,20 @@ use crate::{
 
 /// The text that whoever makes a connection agrees to.
 const CONSENT: &str = include_str!("../../../../docs/consent.md");
-/// Which input is meant by a field that is wrong.
-const INPUTS: [(&str, &str); 7] = [
-    ("connection.display_name", "display_name"),
-    ("connection.api_key", "api_key"),
-    ("connection.consent.accepted_by", "accepted_by"),
-    ("connection.consent", "agree"),
-    ("connection.sharing.list_ids", "lists"),
-    ("connection.sharing", "sharing"),
-    ("request_id", ""),
-];
+
+/// Which input is meant by a field that is wrong: of those for the key, the one that was chosen.
+fn inputs(from: KeyFrom) -> [(&'static str, &'static str); 8] {
+    [
+        ("connection.display_name", "display_name"),
+        ("connection.api_key", "api_key"),
+        ("connection.key_reference", from.input()),
+        ("connection.consent.accepted_by", "accepted_by"),
+        ("connection.consent", "agree"),
+        ("connection.sharing.list_ids", "lists"),
+        ("connection.sharing", "sharing"),
+        ("request_id", ""),
+    ]
+}
 
 #[derive(Template)]
 #[template(path = "connection_new.html")]
@@ -34,6 +44,7 @@ struct NewPage {
     display_name: String,
     shared: bool,
     lists: String,
+    key: KeyFields,
     accepted_by: String,
     agreed: bool,
     consent: Consent,
@@ -49,6 +60,7 @@ struct EditPage {
     display_name: String,
     shared: bool,
     lists: String,
+    key: KeyFields,
 }
 
 /// The text as it stands in the documentation: a version, a first sentence, numbered points.
@@ -97,6 +109,7 @@ fn new_page(caller: &Caller, problems: Problems, form: &Form) -> NewPage {
         display_name: given("display_name", String::new()),
         shared: form.text("sharing") == "contributors",
         lists: given("lists", String::new()),
+        key: KeyFields::new(KeyFrom::chosen(form, KeyFrom::Pasted), form, None),
         accepted_by: given("accepted_by", caller.name.clone()),
         agreed: form.has("agree"),
         consent: Consent::current(),
@@ -115,9 +128,8 @@ pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failu
     if form.text("display_name").is_empty() {
         problems.note("display_name", "Give it a name.");
     }
-    if form.text("api_key").is_empty() {
-        problems.note("api_key", "Paste the private key.");
-    }
+    let from = KeyFrom::chosen(&form, KeyFrom::Pasted);
+    from.check(&form, &mut problems);
     if !form.has("agree") {
         problems.note(
             "agree",
@@ -132,13 +144,13 @@ pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failu
         accepted_by: form.text("accepted_by").to_owned(),
         accepted_at: None,
     };
-    let connection = v1::Connection {
+    let mut connection = v1::Connection {
         display_name: form.text("display_name").to_owned(),
-        api_key: form.text("api_key").to_owned(),
         consent: Some(consent),
         sharing: Some(sharing(&form)),
         ..v1::Connection::default()
     };
+    from.tell(&form, &mut connection);
     let request = v1::CreateConnectionRequest {
         connection: Some(connection),
         request_id: form.text("request_id").to_owned(),
@@ -148,21 +160,38 @@ pub(super) async fn create(caller: Caller, form: Form) -> Result<Response, Failu
             let made = present(made.into_inner().connection)?;
             Ok(go_to(&address(&format!("/connections/{}", made.id), &[("done", "connected")])))
         }
-        Err(status) => again(Problems::of(&status, &INPUTS)?),
+        Err(status) => again(Problems::of(&status, &inputs(from))?),
+    }
+}
+
+fn edit_page(
+    caller: &Caller,
+    problems: Problems,
+    form: &Form,
+    connection: v1::Connection,
+) -> EditPage {
+    let now = KeyAt::of(connection.key_reference);
+    EditPage {
+        chrome: Chrome::new(caller, Place::Connections, "Edit a connection"),
+        problems,
+        id: connection.id,
+        name: connection.display_name,
+        display_name: form.text("display_name").to_owned(),
+        shared: form.text("sharing") == "contributors",
+        lists: form.text("lists").to_owned(),
+        key: KeyFields::new(KeyFrom::chosen(form, KeyFrom::AsItIs), form, Some(now)),
     }
 }
 
 pub(super) async fn edit(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
-    let connection = get(&caller, id).await?;
-    let sharing = connection.sharing.unwrap_or_default();
+    let mut connection = get(&caller, id).await?;
+    let sharing = connection.sharing.take().unwrap_or_default();
+    let display_name = connection.display_name.clone();
     let page = EditPage {
-        chrome: Chrome::new(&caller, Place::Connections, "Edit a connection"),
-        problems: Problems::default(),
-        id: connection.id,
-        name: connection.display_name.clone(),
-        display_name: connection.display_name,
+        display_name,
         shared: sharing.contributors,
         lists: sharing.list_ids.join("\n"),
+        ..edit_page(&caller, Problems::default(), &Form::default(), connection)
     };
     html_as(page.problems.status(), &page)
 }
@@ -172,39 +201,42 @@ pub(super) async fn update(
     Path(id): Path<String>,
     form: Form,
 ) -> Result<Response, Failure> {
-    let mut paths = vec!["display_name".to_owned(), "sharing".to_owned()];
-    if form.given("api_key").is_some() {
-        paths.push("api_key".to_owned());
+    let from = KeyFrom::chosen(&form, KeyFrom::AsItIs);
+    let mut problems = Problems::default();
+    from.check(&form, &mut problems);
+    if !problems.any() {
+        match save(&caller, id.clone(), from, &form).await {
+            Ok(saved) => {
+                let saved = present(saved.into_inner().connection)?;
+                let place = format!("/connections/{}", saved.id);
+                return Ok(go_to(&address(&place, &[("done", "changed")])));
+            }
+            Err(status) => problems = Problems::of(&status, &inputs(from))?,
+        }
     }
-    let connection = v1::Connection {
-        id: id.clone(),
+    let connection = get(&caller, id).await?;
+    html_as(problems.status(), &edit_page(&caller, problems, &form, connection))
+}
+
+async fn save(
+    caller: &Caller,
+    id: String,
+    from: KeyFrom,
+    form: &Form,
+) -> Result<tonic::Response<v1::UpdateConnectionResponse>, tonic::Status> {
+    let mut connection = v1::Connection {
+        id,
         display_name: form.text("display_name").to_owned(),
-        api_key: form.text("api_key").to_owned(),
-        sharing: Some(sharing(&form)),
+        sharing: Some(sharing(form)),
         ..v1::Connection::default()
     };
+    let key = from.tell(form, &mut connection);
+    let paths = ["display_name", "sharing"].into_iter().chain(key).map(str::to_owned).collect();
     let request = v1::UpdateConnectionRequest {
         connection: Some(connection),
         update_mask: Some(FieldMask { paths }),
     };
-    match caller.services.connections().update_connection(asking(request)).await {
-        Ok(saved) => {
-            let saved = present(saved.into_inner().connection)?;
-            Ok(go_to(&address(&format!("/connections/{}", saved.id), &[("done", "changed")])))
-        }
-        Err(status) => {
-            let page = EditPage {
-                chrome: Chrome::new(&caller, Place::Connections, "Edit a connection"),
-                problems: Problems::of(&status, &INPUTS)?,
-                name: get(&caller, id.clone()).await?.display_name,
-                id,
-                display_name: form.text("display_name").to_owned(),
-                shared: form.text("sharing") == "contributors",
-                lists: form.text("lists").to_owned(),
-            };
-            html_as(page.problems.status(), &page)
-        }
-    }
+    caller.services.connections().update_connection(asking(request)).await
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::{extract::Path, response::Response};
-use segue_proto::v1::{self, key_reference};
+use segue_proto::v1;
 
-use super::{go_to, verified::Verified};
+use super::{go_to, key_fields::KeyAt, verified::Verified};
 use crate::{
     caller::Caller,
     failure::Failure,
@@ -61,15 +61,6 @@ struct Account {
     accepted: Option<Markup>,
     text_version: String,
     key: KeyAt,
-}
-
-/// Where the key is.
-enum KeyAt {
-    Sealed,
-    /// The name of a variable of the control-plane.
-    Variable(String),
-    /// A file of the control-plane.
-    File(String),
 }
 
 #[derive(Template)]
@@ -157,11 +148,7 @@ async fn page(
             accepted_by: consent.accepted_by,
             accepted: when_given(consent.accepted_at),
             text_version: consent.text_version,
-            key: match connection.key_reference.and_then(|it| it.place) {
-                None => KeyAt::Sealed,
-                Some(key_reference::Place::Env(name)) => KeyAt::Variable(name),
-                Some(key_reference::Place::File(path)) => KeyAt::File(path),
-            },
+            key: KeyAt::of(connection.key_reference),
         }),
         exports,
         verified,

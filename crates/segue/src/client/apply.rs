@@ -18,6 +18,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod warn;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ pub(super) async fn run(args: ApplyArgs) -> anyhow::Result<ExitCode> {
         show::lines(&changes).iter().for_each(ui::say);
     }
     if args.plan || nothing {
+        warn::of_live_flows(&servers, &desired, &present, &changes).await;
         // Where nothing is left to do the server has it already.
         tell(servers.output, &changes, nothing && !args.plan)?;
         return Ok(ExitCode::from(if nothing { 0 } else { WOULD_CHANGE }));

@@ -28,6 +28,9 @@ pub(crate) struct ServerArgs {
     /// A certificate (PEM) to trust besides those of the system.
     #[arg(long, global = true, value_name = "FILE", env = "SEGUE_TLS_CA_FILE")]
     pub(super) tls_ca_file: Option<PathBuf>,
+    /// Send the token over http to another machine, where whoever is between can read it.
+    #[arg(long, global = true, env = "SEGUE_INSECURE_HTTP")]
+    pub(super) insecure_http: bool,
     /// A file with the token by which the server knows who asks; SEGUE_TOKEN may hold the token itself. On the
     /// machine of `segue serve` its first token is found without this.
     #[arg(long, global = true, value_name = "FILE", env = "SEGUE_TOKEN_FILE")]

@@ -8,12 +8,12 @@ use uuid::Uuid;
 use super::{
     Output, Servers,
     args::{Exports, ExportsArgs, MappingArgs},
-    asking, explain, lists,
+    asking, explain, lists, live_flows,
     output::{self, Export},
     present, preview,
     schedule::export_schedule_of,
 };
-use crate::ui;
+use crate::{interrupt, ui};
 
 pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
     let servers = Servers::new(&args.server)?;
@@ -31,8 +31,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             schedule,
             request_id,
         } => {
-            let quiet = guards.allow_live_flows;
-            let list_id = lists::pick(&servers, &connection, (list, list_name), quiet).await?;
+            let list_id = lists::pick(&servers, &connection, (list, list_name)).await?;
             let export = v1::Export {
                 display_name,
                 connection_id: connection,
@@ -44,10 +43,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 schedule: export_schedule_of(schedule)?,
                 ..v1::Export::default()
             };
-            let request_id = request_id.unwrap_or_default();
-            let request = v1::CreateExportRequest { export: Some(export), request_id };
-            let reply = client.create_export(asking(request)).await.map_err(explain)?;
-            show(&servers, reply.into_inner().export)?;
+            return create(&servers, export, request_id.unwrap_or_default(), guards.yes).await;
         }
         Exports::Get { export: id } => {
             let request = asking(v1::GetExportRequest { id });
@@ -93,7 +89,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                     "nothing to change: give --display-name, --connection, --list, --segment, --owner, a guard, --max-source-age or a schedule"
                 );
             }
-            update(&servers, export, paths).await?;
+            return change(&servers, export, paths, guards.yes).await;
         }
         Exports::Enable { export } => disable(&servers, export, false).await?,
         Exports::Disable { export } => disable(&servers, export, true).await?,
@@ -115,6 +111,42 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
         Exports::Delete { export } => delete(&servers, export).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn create(
+    servers: &Servers,
+    export: v1::Export,
+    request_id: String,
+    yes: bool,
+) -> anyhow::Result<ExitCode> {
+    let place = (export.connection_id.as_str(), export.list_id.as_str());
+    let allowed = export.guards.unwrap_or_default().allow_live_flows;
+    if !allowed && !live_flows::may_save(servers, place, "--allow-live-flows", yes).await? {
+        return Ok(nothing_saved());
+    }
+    let request = v1::CreateExportRequest { export: Some(export), request_id };
+    let reply = servers.exports().create_export(asking(request)).await.map_err(explain)?;
+    show(servers, reply.into_inner().export)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn change(
+    servers: &Servers,
+    export: v1::Export,
+    paths: Vec<String>,
+    yes: bool,
+) -> anyhow::Result<ExitCode> {
+    if !live_flows::may_update(servers, &export, &paths, yes).await? {
+        return Ok(nothing_saved());
+    }
+    update(servers, export, paths).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Of somebody who was asked and did not say yes.
+fn nothing_saved() -> ExitCode {
+    ui::note("nothing was saved");
+    ExitCode::from(interrupt::EXIT_CODE)
 }
 
 async fn disable(servers: &Servers, id: String, disabled: bool) -> anyhow::Result<()> {

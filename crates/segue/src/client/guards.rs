@@ -13,6 +13,9 @@ pub(super) struct GuardArgs {
     /// Run although the list starts a live flow.
     #[arg(long)]
     pub(super) allow_live_flows: bool,
+    /// Save it without asking, whatever the list starts.
+    #[arg(long, short)]
+    pub(super) yes: bool,
     /// A segment without rows is no failure.
     #[arg(long)]
     pub(super) allow_empty: bool,
@@ -68,6 +71,9 @@ pub(super) struct GuardChangeArgs {
     /// Run although the list starts a live flow.
     #[arg(long, value_name = "BOOL")]
     pub(super) allow_live_flows: Option<bool>,
+    /// Save it without asking, whatever the list starts.
+    #[arg(long, short)]
+    pub(super) yes: bool,
     /// A segment without rows is no failure.
     #[arg(long, value_name = "BOOL")]
     pub(super) allow_empty: Option<bool>,

@@ -11,7 +11,6 @@ use super::{
     present,
     runs::id_of,
 };
-use crate::ui;
 
 pub(super) async fn run(args: ListsArgs) -> anyhow::Result<ExitCode> {
     let servers = Servers::new(&args.server)?;
@@ -71,19 +70,16 @@ async fn get(
     Ok(servers.lists().get_list(asking(request)).await.map_err(explain)?.into_inner())
 }
 
-/// The id of the list that an export is for, by its name if that is given. `quiet`: whatever it starts.
+/// The id of the list that an export is for, by its name if that is given.
 pub(super) async fn pick(
     servers: &Servers,
     connection: &str,
     (id, name): (Option<String>, Option<String>),
-    quiet: bool,
 ) -> anyhow::Result<String> {
-    let Some(name) = name else { return Ok(id.unwrap_or_default()) };
-    let id = id_by_name(servers, connection, name).await?;
-    if !quiet {
-        note_live_flows(servers, connection, &id).await?;
+    match name {
+        None => Ok(id.unwrap_or_default()),
+        Some(name) => id_by_name(servers, connection, name).await,
     }
-    Ok(id)
 }
 
 /// The id of the one list of exactly this name.
@@ -105,18 +101,4 @@ async fn id_by_name(servers: &Servers, connection: &str, name: String) -> anyhow
             bail!("several lists are called {name:?}: say which one by --list: {}", ids.join(", "))
         }
     }
-}
-
-/// Says that an export will not run as long as live flows wait for whoever joins its list.
-async fn note_live_flows(servers: &Servers, connection: &str, list: &str) -> anyhow::Result<()> {
-    let found = get(servers, connection.to_owned(), list.to_owned()).await?;
-    if !found.live_flows.is_empty() {
-        let names = output::names_of(&found.live_flows);
-        ui::note(format_args!(
-            "people who join the list start {}: turn that off in Klaviyo before this export runs, or make the export \
-             with --allow-live-flows if they should get its messages",
-            ui::plain(&names)
-        ));
-    }
-    Ok(())
 }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::Interceptor,
 };
-use url::{Host, Url};
+use url::Url;
 
 use super::args::ServerArgs;
 use crate::data::{ADMIN_TOKEN, default_path};
@@ -38,6 +38,17 @@ impl Caller {
             }
             _ => Ok(Self(None)),
         }
+    }
+
+    /// Refuses to let a token leave this machine in the clear, unless somebody wants that.
+    pub(super) fn may_go_to(&self, url: &str, insecure_http: bool) -> anyhow::Result<()> {
+        let is_safe = insecure_http || self.0.is_none() || is_loopback(url) || is_https(url);
+        ensure!(
+            is_safe,
+            "nothing was sent: {url} is another machine, and your token would travel there in the clear; use https, \
+             or allow it with --insecure-http (SEGUE_INSECURE_HTTP=true)"
+        );
+        Ok(())
     }
 
     fn with(token: &SecretString) -> anyhow::Result<Self> {
@@ -70,18 +81,16 @@ fn is_here(args: &ServerArgs) -> bool {
 }
 
 fn is_loopback(url: &str) -> bool {
-    let host = Url::parse(url).ok();
-    match host.as_ref().and_then(Url::host) {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    Url::parse(url).is_ok_and(|url| segue_service::config::is_loopback(&url))
+}
+
+fn is_https(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ServerArgs, is_here};
+    use super::{Caller, SecretString, ServerArgs, is_here};
     use crate::client::args::Output;
 
     #[test]
@@ -91,6 +100,7 @@ mod tests {
                 server: server.to_owned(),
                 status_url: status.map(str::to_owned),
                 tls_ca_file: None,
+                insecure_http: false,
                 token_file: None,
                 output: Output::Table,
             })
@@ -102,6 +112,25 @@ mod tests {
             {
                 assert!(!asked(away, None) && !asked(here, Some(away)), "{away}");
             }
+        }
+    }
+
+    #[test]
+    fn token_travels_in_the_clear_within_this_machine_only_unless_it_is_allowed() {
+        let known = Caller::with(&SecretString::from("segue_a_b")).unwrap();
+        for url in ["http://127.0.0.1:7400", "http://[::1]:1", "http://localhost", "https://segue"]
+        {
+            known.may_go_to(url, false).unwrap();
+        }
+        for url in
+            ["http://segue:7400", "http://10.0.0.1", "http://localhost.example", "segue:7400"]
+        {
+            let words = known.may_go_to(url, false).unwrap_err().to_string();
+            assert!(words.contains(url) && words.contains("--insecure-http"), "{words}");
+            assert!(!words.contains("segue_a_b"), "{words}");
+            known.may_go_to(url, true).unwrap();
+            // Whoever has no token has none to lose.
+            Caller(None).may_go_to(url, false).unwrap();
         }
     }
 }

@@ -1,5 +1,7 @@
 use std::{fmt, path::PathBuf};
 
+use url::Url;
+
 use crate::config::Key;
 
 /// Where a value stands.
@@ -42,6 +44,12 @@ pub enum ConfigError {
         key.name(), key.flag(), key.variable()
     )]
     Missing { key: Key },
+    #[error(
+        "{} is {url}: the tokens of people would travel to another machine in the clear; use https, or set {} \
+         ({}=true) if nobody else sees that network",
+        key.name(), Key::InsecureHttp.name(), Key::InsecureHttp.variable()
+    )]
+    Plaintext { key: Key, url: Box<Url> },
     #[error("{} is set, but {} is not: a certificate and its key belong together", is.name(), is_not.name())]
     Half { is: Key, is_not: Key },
 }

@@ -32,6 +32,7 @@ pub enum Key {
     TlsCertFile,
     TlsKeyFile,
     TlsCaFile,
+    InsecureHttp,
     WorkerTlsCertFile,
     WorkerTlsKeyFile,
     WorkerTlsCaFile,
@@ -66,7 +67,7 @@ const fn spec(
 }
 
 #[rustfmt::skip]
-pub(crate) const SPECS: [Spec; 38] = [
+pub(crate) const SPECS: [Spec; 39] = [
     spec(Key::Data, "data", "data", "FOLDER", None,
         "Where everything is kept: database, staging, keys"),
     spec(Key::DatabaseUrl, "database_url", "database-url", "URL", None,
@@ -125,6 +126,8 @@ pub(crate) const SPECS: [Spec; 38] = [
         "Private key of that certificate"),
     spec(Key::TlsCaFile, "tls_ca_file", "tls-ca-file", "FILE.pem", None,
         "Whom to trust about the server [default: what the system trusts]"),
+    spec(Key::InsecureHttp, "insecure_http", "insecure-http", "true|false", Some("false"),
+        "Whether tokens may travel to other machines over http, where whoever is between can read them"),
     spec(Key::WorkerTlsCertFile, "worker_tls_cert_file", "worker-tls-cert-file", "FILE.pem", None,
         "Certificate of the workers' listener, with its chain"),
     spec(Key::WorkerTlsKeyFile, "worker_tls_key_file", "worker-tls-key-file", "FILE.pem", None,

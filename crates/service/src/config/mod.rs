@@ -15,7 +15,7 @@ mod secret_url;
 mod tests;
 mod values;
 
-pub(crate) use self::values::is_loopback;
+pub use self::values::is_loopback;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -110,6 +110,8 @@ pub struct Config {
     pub tls_cert_file: Setting<PathBuf>,
     pub tls_key_file: Setting<PathBuf>,
     pub tls_ca_file: Setting<PathBuf>,
+    /// Whether tokens may travel to other machines without TLS.
+    pub insecure_http: bool,
     pub worker_tls_cert_file: Setting<PathBuf>,
     pub worker_tls_key_file: Setting<PathBuf>,
     pub worker_tls_ca_file: Setting<PathBuf>,

@@ -68,7 +68,7 @@ role!(
     Console, "console",
     needs [],
     takes [
-        ConsoleListen, ConsoleKeyFile, Server, StatusUrl, TlsCaFile, MetricsListen, DrainTimeout, Log, LogFormat
+        ConsoleListen, ConsoleKeyFile, Server, StatusUrl, TlsCaFile, InsecureHttp, MetricsListen, DrainTimeout, Log, LogFormat
     ]
 );
 role!(
@@ -81,5 +81,5 @@ role!(
     /// Asks a server.
     Client, "client",
     needs [],
-    takes [Server, StatusUrl, TokenFile, TlsCaFile, Log, LogFormat]
+    takes [Server, StatusUrl, TokenFile, TlsCaFile, InsecureHttp, Log, LogFormat]
 );

@@ -272,12 +272,58 @@ fn console_beyond_this_machine_and_tokens_in_the_clear_are_warned_of() {
     assert_eq!(of_console(&["--console-listen", "[::1]:7405"]).len(), 0);
     let warnings = of_console(&["--console-listen", "0.0.0.0:7405"]);
     assert!(warnings.len() == 1 && warnings[0].contains("TLS"), "{warnings:?}");
-    let away = ["--server", "http://segue:7400", "--status-url", "https://segue:7401"];
+    let away = [
+        "--server",
+        "http://segue:7400",
+        "--status-url",
+        "https://segue:7401",
+        "--insecure-http",
+        "true",
+    ];
     let warnings = of_console(&away);
     assert!(warnings.len() == 1 && warnings[0].starts_with("server is"), "{warnings:?}");
     assert_eq!(load::<Serve>(&["--console-listen", "0.0.0.0:1"], &[]).unwrap().warnings.len(), 1);
     // Whoever has no console is not told about one.
     assert_eq!(load::<Client>(&away, &[]).unwrap().warnings.len(), 0);
+}
+
+#[test]
+fn console_sends_no_token_in_the_clear_to_another_machine_unless_it_is_allowed() {
+    for (flag, name) in [("--server", "server"), ("--status-url", "status_url")] {
+        for here in
+            ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "https://segue:1"]
+        {
+            assert!(load::<Console>(&[flag, here], &[]).is_ok(), "{flag} {here}");
+        }
+        for away in ["http://segue:1", "http://10.0.0.1:1", "http://[2001:db8::1]:1"] {
+            let said = words::<Console>(&[flag, away], &[]);
+            assert!(said.starts_with(&format!("{name} is {away}/")), "{said}");
+            assert!(said.contains("SEGUE_INSECURE_HTTP=true"), "{said}");
+            assert!(load::<Console>(&[flag, away], &[("SEGUE_INSECURE_HTTP", "true")]).is_ok());
+        }
+    }
+    assert!(words::<Console>(&["--insecure-http", "yes"], &[]).contains("true or false"));
+    // Services share their environment, and only the console calls those.
+    assert!(load::<Serve>(&[], &[("SEGUE_SERVER", "http://segue:1")]).is_ok());
+}
+
+#[test]
+fn listeners_of_people_without_tls_beyond_this_machine_are_warned_of() {
+    let cert = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let tls = ["--tls-cert-file", cert, "--tls-key-file", cert];
+    let count =
+        |found: Vec<String>| found.iter().filter(|it| it.contains("in front of it")).count();
+    let serve = |flags: &[&str]| count(load::<Serve>(flags, &[]).unwrap().warnings);
+    assert_eq!(serve(&["--listen", "127.0.0.1:1"]), 0);
+    assert_eq!(serve(&["--listen", "[::1]:1"]), 0);
+    assert_eq!(serve(&["--listen", "0.0.0.0:1"]), 1);
+    assert_eq!(serve(&[["--listen", "0.0.0.0:1"].as_slice(), &tls].concat()), 0);
+    let status = |address| {
+        let flags = ["--print-config", "--status-listen", address];
+        count(load::<Status>(&flags, &[]).unwrap().warnings)
+    };
+    assert_eq!(status("0.0.0.0:1"), 1);
+    assert_eq!(status("127.0.0.1:1"), 0);
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub(crate) fn config(settled: Settled) -> Result<Config, ConfigError> {
         tls_cert_file: values.optional(Key::TlsCertFile, file)?,
         tls_key_file: values.optional(Key::TlsKeyFile, file)?,
         tls_ca_file: values.optional(Key::TlsCaFile, file)?,
+        insecure_http: values.given(Key::InsecureHttp, switch)?,
         worker_tls_cert_file: values.optional(Key::WorkerTlsCertFile, file)?,
         worker_tls_key_file: values.optional(Key::WorkerTlsKeyFile, file)?,
         worker_tls_ca_file: values.optional(Key::WorkerTlsCaFile, file)?,
@@ -84,6 +85,10 @@ pub(crate) fn config(settled: Settled) -> Result<Config, ConfigError> {
             (None, Some(_)) => return Err(ConfigError::Half { is: key, is_not: cert }),
             _ => {}
         }
+    }
+    let in_the_clear = plaintext_servers(&config, &settled);
+    if let Some((key, url)) = in_the_clear.first().filter(|_| !config.insecure_http) {
+        return Err(ConfigError::Plaintext { key: *key, url: Box::new((*url).clone()) });
     }
     config.warnings = warnings(&config, &settled);
     config.settled = settled;
@@ -152,6 +157,7 @@ fn warnings(config: &Config, settled: &Settled) -> Vec<String> {
             "klaviyo_url is {klaviyo}: API keys and profiles travel unencrypted, which only a simulator may get"
         ));
     }
+    warnings.extend(listener_warnings(config, settled));
     warnings.extend(console_warnings(config, settled));
     warnings
 }
@@ -168,23 +174,47 @@ fn console_warnings(config: &Config, settled: &Settled) -> Vec<String> {
              one browsers keep no sign-in"
         ));
     }
-    if listens && settled.keys.contains(&Key::Server) {
-        let urls = [(Key::Server, Some(&config.server)), (Key::StatusUrl, config.status_url.get())];
-        for (key, url) in urls.into_iter().filter_map(|(key, url)| Some((key, url?))) {
-            if url.scheme() == "http" && !is_loopback(url) {
-                let name = key.name();
-                warnings.push(format!(
-                    "{name} is {url}: the tokens of people travel unencrypted, which only a network of one's own may \
-                     see; use https"
-                ));
-            }
-        }
+    for (key, url) in plaintext_servers(config, settled) {
+        let name = key.name();
+        warnings.push(format!(
+            "{name} is {url}: the tokens of people travel unencrypted, which only a network of one's own may see; use \
+             https"
+        ));
     }
     warnings
 }
 
+/// Where the console would hand on the tokens of people for everybody between to read.
+fn plaintext_servers<'a>(config: &'a Config, settled: &Settled) -> Vec<(Key, &'a Url)> {
+    if ![Key::ConsoleListen, Key::Server].iter().all(|key| settled.keys.contains(key)) {
+        return Vec::new();
+    }
+    let urls = [(Key::Server, Some(&config.server)), (Key::StatusUrl, config.status_url.get())];
+    let given = urls.into_iter().filter_map(|(key, url)| Some((key, url?)));
+    given.filter(|(_, url)| url.scheme() == "http" && !is_loopback(url)).collect()
+}
+
+/// Whoever calls the people's listeners sends a token, and these may stand behind a proxy that has the TLS.
+fn listener_warnings(config: &Config, settled: &Settled) -> Vec<String> {
+    let listeners =
+        [(Key::Listen, config.listen), (Key::StatusListen, config.status_listen)].into_iter();
+    let open = listeners.filter(|(key, address)| {
+        settled.keys.contains(key)
+            && config.tls_cert_file.get().is_none()
+            && !address.ip().to_canonical().is_loopback()
+    });
+    open.map(|(key, address)| {
+        format!(
+            "{} is {address}, which other machines reach, without TLS: the tokens of people travel unencrypted; set \
+             tls_cert_file and tls_key_file, or put a proxy with TLS in front of it",
+            key.name()
+        )
+    })
+    .collect()
+}
+
 /// Whether the URL leads to this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -311,6 +341,10 @@ fn folder(text: &str) -> Result<PathBuf, String> {
         Ok(metadata) if !metadata.is_dir() => Err(format!("{text} is no folder")),
         Ok(_) => path(text),
     }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "write true or false".to_owned())
 }
 
 fn slots(text: &str) -> Result<u32, String> {

@@ -24,6 +24,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             connection,
             list,
             list_name,
+            source,
             segments,
             mapping,
             guards,
@@ -37,6 +38,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 display_name,
                 connection_id: connection,
                 list_id,
+                source_id: source,
                 segments,
                 mapping: Some(mapping_of(mapping)),
                 guards: Some(guards.message()),
@@ -59,6 +61,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             display_name,
             connection,
             list,
+            source,
             segments,
             guards,
             schedule,
@@ -75,6 +78,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             set("display_name", &mut export.display_name, display_name);
             set("connection_id", &mut export.connection_id, connection);
             set("list_id", &mut export.list_id, list);
+            set("source_id", &mut export.source_id, source);
             if !segments.is_empty() {
                 export.segments = segments;
                 paths.push("segments".to_owned());
@@ -90,7 +94,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             }
             if paths.is_empty() {
                 bail!(
-                    "nothing to change: give --display-name, --connection, --list, --segment, --owner, a guard, --max-source-age or a schedule"
+                    "nothing to change: give --display-name, --connection, --list, --source, --segment, --owner, a guard, --max-source-age or a schedule"
                 );
             }
             update(&servers, export, paths).await?;

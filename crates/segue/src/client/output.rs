@@ -20,7 +20,7 @@ pub(super) use exports::{Export, Schedule};
 pub(super) use jobs::DeadJob;
 pub(super) use lists::{List, ListWithFlows, names_of};
 pub(super) use runs::Run;
-pub(super) use sources::{Described, SourceEntry};
+pub(super) use sources::{Described, Source, SourceEntry};
 pub(super) use tokens::{Caller, NewToken, Token};
 pub(super) use verified::Verified;
 

@@ -5,14 +5,17 @@
 // In the source folder lie `first.csv`, which takes some seconds, `later-1.csv` and so on, `bad.csv` and `hostile.csv`.
 
 import assert from "node:assert/strict";
-import { copyFileSync, readFileSync, readdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { launch, Visitor } from "./browser.mjs";
 
 const [origin, tokenFile, apiKey, list, source, shots] = process.argv.slice(2);
 const token = readFileSync(tokenFile, "utf8").trim();
 const CONNECTION = "Klaviyo, Europe";
+const SOURCE = "Shop, every day";
 const EXPORT = "Newsletter, everybody";
+/** Where the source is, below the source folder. */
+const shop = join(source, "shop/daily");
 /** Whoever is called so wants to be more than text. */
 const HOSTILE = `<img src=x onerror=alert(1)>"'&`;
 
@@ -22,6 +25,7 @@ try {
   await signIn(ada);
   await connect(ada);
   await moveTheKey(ada);
+  await nameSource(ada);
   await describeExport(ada);
   const run = await runAndWatch(ada);
   await readRejects(ada, run);
@@ -148,14 +152,61 @@ async function moveTheKey(ada) {
   await page.getByText("Sealed; nobody sees it again").waitFor();
 }
 
+/** A folder gets a name, and somebody looks what lies there. */
+async function nameSource(ada) {
+  const { page } = ada;
+  mkdirSync(join(shop, "old"), { recursive: true });
+  copyFileSync(join(source, "bad.csv"), join(shop, "bad.csv"));
+  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Sources" }).click();
+  await page.getByText("There is no source yet").waitFor();
+  await ada.look("sources-none");
+  await page.getByRole("link", { name: "Add a source" }).click();
+  await title(page, "Add a source");
+  await page.getByLabel("Display name").fill(SOURCE);
+  await page.getByLabel("Folder").fill("shop/*");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.locator("#folder-wrong").getByText("globs").waitFor();
+  await ada.look("source-new-refused");
+  assert.equal(await page.getByLabel("Display name").inputValue(), SOURCE);
+  await page.getByLabel("Folder").fill("shop");
+  await page.getByRole("button", { name: "Save" }).click();
+  await title(page, SOURCE);
+  await page.getByText("The source is saved").waitFor();
+  await page.getByRole("link", { name: "daily/" }).waitFor();
+  await page.getByRole("link", { name: "Edit" }).click();
+  await title(page, "Edit a source");
+  assert.equal(await page.getByLabel("Folder").inputValue(), "shop");
+  await page.getByLabel("Folder").fill("shop/daily");
+  await page.getByRole("button", { name: "Save" }).click();
+  await title(page, SOURCE);
+  await page.getByRole("link", { name: "old/" }).click();
+  await page.getByText("Nothing lies here").waitFor();
+  await page.locator("#files + .crumb").getByRole("link", { name: SOURCE }).click();
+  const file = page.getByRole("row", { name: /bad\.csv/ });
+  assert.equal(await file.locator("[data-label=Rows]").innerText(), "3");
+  await file.getByRole("link").click();
+  await page.getByRole("heading", { name: "Columns of bad.csv" }).waitFor();
+  await page.getByRole("row", { name: /loyalty_tier/ }).getByText("properties.loyalty_tier").waitFor();
+  assert.ok(!(await page.content()).includes("ada@one.example"), "a cell is on the page");
+  await ada.look("source");
+  await page.goto("/sources");
+  await ada.look("sources");
+  await page.getByRole("link", { name: "The source folder itself" }).click();
+  await page.getByRole("link", { name: "shop/" }).waitFor();
+  await ada.look("source-folder");
+}
+
 async function describeExport(ada) {
   const { page } = ada;
+  await page.goto("/connections");
+  await page.getByRole("link", { name: CONNECTION, exact: true }).click();
   await page.getByRole("link", { name: "Add an export over this connection" }).click();
   await title(page, "Add an export");
   const chosen = await page.getByLabel("Connection").locator("option:checked").innerText();
   assert.ok(chosen.startsWith(`${CONNECTION} (`), chosen);
   await page.getByLabel("Display name").fill(EXPORT);
   await page.getByLabel("Klaviyo list id").fill("not a list");
+  await page.getByLabel("Source", { exact: true }).selectOption({ label: `${SOURCE} (shop/daily)` });
   await page.getByLabel("Segments").fill("people.csv");
   await page.getByLabel("Attribute of rule 1").fill("properties.loyalty");
   await page.getByRole("button", { name: "Save" }).click();
@@ -183,9 +234,20 @@ async function describeExport(ada) {
   await title(page, "Edit an export");
   assert.ok(await page.getByLabel("Thursday").isChecked());
   assert.equal(await page.getByLabel("Column of rule 1").inputValue(), "loyalty_tier");
+  const sourced = await page.getByLabel("Source", { exact: true }).locator("option:checked").innerText();
+  assert.equal(sourced, `${SOURCE} (shop/daily)`);
   await page.getByLabel("Send nothing if there are more profiles than").fill("1,000,000");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("more than 1,000,000 profiles").waitFor();
+  await page.getByRole("link", { name: SOURCE }).click();
+  await page.getByRole("link", { name: "Remove" }).click();
+  await title(page, "Remove this source?");
+  // An export uses it: there is nothing to press.
+  await page.getByRole("link", { name: EXPORT }).waitFor();
+  assert.equal(await page.getByRole("button", { name: /^Remove/ }).count(), 0);
+  await ada.look("source-remove");
+  await page.getByRole("link", { name: EXPORT }).click();
+  await title(page, EXPORT);
 }
 
 /** By its name, as nobody knows ids. One list starts a flow for everybody who joins it: that is asked about. */
@@ -215,7 +277,7 @@ async function pickList(ada) {
 
 async function runAndWatch(ada) {
   const { page } = ada;
-  copyFileSync(join(source, "first.csv"), join(source, "people.csv"));
+  copyFileSync(join(source, "first.csv"), join(shop, "people.csv"));
   await page.getByRole("button", { name: "Run now" }).click();
   await title(page, `Run of ${EXPORT}`);
   const address = new URL(page.url()).pathname;
@@ -280,7 +342,7 @@ async function readRejects(ada, run) {
 async function runAgain(ada) {
   const { page } = ada;
   for (const file of readdirSync(source).filter((name) => name.startsWith("later-")).sort()) {
-    copyFileSync(join(source, file), join(source, "people.csv"));
+    copyFileSync(join(source, file), join(shop, "people.csv"));
     await page.goto("/exports");
     await page.getByRole("button", { name: `Run now ${EXPORT}` }).click();
     await title(page, `Run of ${EXPORT}`);
@@ -303,7 +365,7 @@ async function runAgain(ada) {
 /** What grows or shrinks too much is not sent, unless somebody means it, once. */
 async function guarded(ada) {
   const { page } = ada;
-  copyFileSync(join(source, "bad.csv"), join(source, "people.csv"));
+  copyFileSync(join(source, "bad.csv"), join(shop, "people.csv"));
   await page.goto("/exports");
   await page.getByRole("link", { name: EXPORT, exact: true }).click();
   await page.getByText("fewer profiles than in the last good run by over 50 %").waitFor();
@@ -479,9 +541,13 @@ async function onlyLook(victor, secret, run) {
   await title(page, "Overview");
   await page.getByText("viewer", { exact: true }).waitFor();
   const links = await page.getByRole("navigation", { name: "Main" }).getByRole("link").allInnerTexts();
-  assert.deepEqual(links, ["Overview", "Exports", "Runs", "Schedule", "Dead jobs"]);
+  assert.deepEqual(links, ["Overview", "Exports", "Runs", "Sources", "Schedule", "Dead jobs"]);
   await page.goto("/exports");
   assert.equal(await page.locator("main button, main a.button").count(), 0, "a viewer has buttons");
+  await page.goto("/sources");
+  await page.getByRole("link", { name: SOURCE }).click();
+  await title(page, SOURCE);
+  assert.equal(await page.locator("main button, main a.button, #files").count(), 0, "a viewer sees files");
   await page.goto(run);
   await title(page, `Run of ${EXPORT}`);
   await page.getByText("a contributor can read them").waitFor();

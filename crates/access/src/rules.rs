@@ -32,6 +32,13 @@ pub const RULES: &[(&str, Rule)] = &[
     ("segue.v1.ListService/ListLists", CONTRIBUTOR),
     ("segue.v1.ListService/GetList", CONTRIBUTOR),
     ("segue.v1.ListService/CreateList", CONTRIBUTOR),
+    // An export names its source: whoever sees the one sees the other.
+    ("segue.v1.SourceService/GetSource", VIEWER),
+    ("segue.v1.SourceService/ListSources", VIEWER),
+    // It says what exports of others read.
+    ("segue.v1.SourceService/CreateSource", ADMINISTRATOR),
+    ("segue.v1.SourceService/UpdateSource", ADMINISTRATOR),
+    ("segue.v1.SourceService/DeleteSource", ADMINISTRATOR),
     // An export names its segments. What columns there are says what is known of people.
     ("segue.v1.SourceService/ListSegments", CONTRIBUTOR),
     ("segue.v1.SourceService/DescribeSegment", CONTRIBUTOR),
@@ -137,10 +144,10 @@ mod tests {
         for (method, _) in RULES.iter().filter(|(method, _)| method.starts_with("segue.")) {
             let (_, verb) = method.split_once('/').unwrap();
             let reads = ["Get", "List", "Watch", "Preview"].iter().any(|it| verb.starts_with(it));
-            let shows_more = ["Connection", "Audit", "ListService", "SourceService"]
+            let shows_more = ["Connection", "Audit", "ListService"]
                 .iter()
                 .any(|it| method.contains(it))
-                || ["ListRejects", "ListTokens", "PreviewExport"].contains(&verb);
+                || ["ListRejects", "ListTokens", "ListSegments", "PreviewExport"].contains(&verb);
             assert_eq!(open_to_viewers(method), reads && !shows_more, "{method}");
         }
     }

@@ -18,6 +18,7 @@ pub(crate) enum Place {
     Exports,
     Runs,
     Connections,
+    Sources,
     Schedule,
     Jobs,
     Tokens,
@@ -26,11 +27,12 @@ pub(crate) enum Place {
 
 impl Place {
     /// With the call that a page makes first: who may not make it finds no link.
-    const ALL: [(Self, &'static str, &'static str, &'static str); 8] = [
+    const ALL: [(Self, &'static str, &'static str, &'static str); 9] = [
         (Self::Overview, "/", "Overview", "StatusService/ListRuns"),
         (Self::Exports, "/exports", "Exports", "ExportService/ListExports"),
         (Self::Runs, "/runs", "Runs", "StatusService/ListRuns"),
         (Self::Connections, "/connections", "Connections", "ConnectionService/ListConnections"),
+        (Self::Sources, "/sources", "Sources", "SourceService/ListSources"),
         (Self::Schedule, "/schedule", "Schedule", "ScheduleService/GetSystemSchedule"),
         (Self::Jobs, "/jobs", "Dead jobs", "JobService/ListDeadJobs"),
         (Self::Tokens, "/tokens", "Tokens", "TokenService/ListTokens"),
@@ -102,6 +104,8 @@ fn notice(code: &str) -> Option<&'static str> {
             "The connection is removed, and its key with it. Exports without a connection do not run."
         }
         "disconnected" => "The connection is removed, and its key with it.",
+        "source-saved" => "The source is saved.",
+        "source-removed" => "The source is removed. Its files stay.",
         "saved" => "The export is saved. Saving runs nothing.",
         "settled" => "The columns are settled anew. Runs that begin from now on go by them.",
         "enabled" => "The export is enabled: it runs again.",

@@ -20,6 +20,9 @@ mod runs;
 mod schedule;
 mod schedule_form;
 mod sign_in;
+mod source_files;
+mod source_form;
+mod sources;
 mod tokens;
 mod verified;
 
@@ -48,6 +51,12 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/connections/{id}/edit", get(connection_form::edit).post(connection_form::update))
         .route("/connections/{id}/verify", post(connections::verify))
         .route("/connections/{id}/remove", get(connections::ask).post(connections::remove))
+        .route("/sources", get(sources::list))
+        .route("/sources/new", get(source_form::new).post(source_form::create))
+        .route("/sources/folder", get(sources::show_folder))
+        .route("/sources/{id}", get(sources::show))
+        .route("/sources/{id}/edit", get(source_form::edit).post(source_form::update))
+        .route("/sources/{id}/remove", get(sources::ask).post(sources::remove))
         .route("/exports", get(exports::list))
         .route("/exports/new", get(export_form::new).post(export_form::create))
         .route("/exports/{id}", get(exports::show))

@@ -8,7 +8,8 @@ use segue_proto::v1::{
     connection_service_client::ConnectionServiceClient, export_service_client::ExportServiceClient,
     job_service_client::JobServiceClient, list_service_client::ListServiceClient,
     run_service_client::RunServiceClient, schedule_service_client::ScheduleServiceClient,
-    status_service_client::StatusServiceClient, token_service_client::TokenServiceClient,
+    source_service_client::SourceServiceClient, status_service_client::StatusServiceClient,
+    token_service_client::TokenServiceClient,
 };
 use segue_service::grpc::{Client, Token};
 use tonic::Status;
@@ -53,6 +54,10 @@ impl Services {
 
     pub(crate) fn lists(&self) -> ListServiceClient<Client> {
         ListServiceClient::new(self.control_plane.clone())
+    }
+
+    pub(crate) fn sources(&self) -> SourceServiceClient<Client> {
+        SourceServiceClient::new(self.control_plane.clone())
     }
 
     pub(crate) fn runs(&self) -> RunServiceClient<Client> {
@@ -112,6 +117,20 @@ impl Services {
             let request = v1::ListConnectionsRequest { page_size: PAGE, page_token };
             let page = self.connections().list_connections(asking(request)).await?.into_inner();
             all.extend(page.connections);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    pub(crate) async fn all_sources(&self) -> Result<Vec<v1::Source>, Status> {
+        let mut all = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = v1::ListSourcesRequest { page_size: PAGE, page_token };
+            let page = self.sources().list_sources(asking(request)).await?.into_inner();
+            all.extend(page.sources);
             page_token = page.next_page_token;
             if page_token.is_empty() {
                 return Ok(all);

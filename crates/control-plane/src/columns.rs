@@ -28,7 +28,8 @@ use crate::{
     audit::{Action, note},
     exports::{lock_export, text},
     rights::may_manage,
-    sources::another_question,
+    segments::another_question,
+    sources::patterns,
 };
 
 /// Whoever saves an export does not wait longer to hear what becomes of its columns.
@@ -68,7 +69,7 @@ impl ControlPlane {
     /// stays then.
     pub async fn settle_columns(&self, id: ExportId, by: &Principal) -> Result<Columns, Error> {
         let export = self.managed(id, by).await?;
-        match self.look(&wanted(&export)?).await? {
+        match self.look(&self.wanted(&export).await?).await? {
             Ok(Found::Settled { mapping }) => self.keep(&export, Ok(mapping), Some(by)).await,
             Ok(_) => Err(another_question()),
             Err(words) => Err(Refusal::invalid("export.segments", words).into()),
@@ -95,13 +96,31 @@ impl ControlPlane {
             return Ok(());
         }
         let patience = PATIENCE.min(self.settings.look_patience);
-        let found = match self.look_within(&wanted(export)?, patience).await {
+        let found = match self.look_within(&self.wanted(export).await?, patience).await {
             Ok(Ok(Found::Settled { mapping })) => Ok(mapping),
             Ok(Ok(_)) => return Err(another_question()),
             Ok(Err(words)) | Err(Error::Refused(Refusal::Unreachable { words, .. })) => Err(words),
             Err(err) => return Err(err),
         };
         self.keep(export, found, None).await.map(drop)
+    }
+
+    async fn wanted(&self, export: &SavedExport) -> Result<Asked, Error> {
+        let options = export.fields.mapping.options().map_err(Refusal::Invalid)?;
+        Ok(Asked::Settle {
+            within: String::new(),
+            sources: self.patterns_of(export).await?,
+            options: text(&options)?,
+        })
+    }
+
+    /// What a run of an export would read, by the same border: the workers' source folder.
+    pub(crate) async fn patterns_of(&self, export: &SavedExport) -> Result<Vec<String>, Error> {
+        let source = match export.fields.source {
+            Some(id) => Some(self.source(id).await?),
+            None => None,
+        };
+        Ok(patterns(&export.fields, source.as_ref()))
     }
 
     /// `by`: whoever has asked for it, if not for saving.
@@ -146,17 +165,9 @@ impl ControlPlane {
 impl ExportFields {
     /// What decides over the columns: as long as it is the same, they stay settled.
     pub(crate) fn columns_key(&self) -> Result<String, Error> {
-        text(&json!({ "segments": self.segments, "mapping": self.mapping }))
+        let Self { source, segments, mapping, .. } = self;
+        text(&json!({ "source": source, "segments": segments, "mapping": mapping }))
     }
-}
-
-fn wanted(export: &SavedExport) -> Result<Asked, Error> {
-    let options = export.fields.mapping.options().map_err(Refusal::Invalid)?;
-    Ok(Asked::Settle {
-        within: String::new(),
-        sources: export.fields.segments.clone(),
-        options: text(&options)?,
-    })
 }
 
 fn decode(export: ExportId, kept: ExportColumns) -> Result<Columns, Error> {

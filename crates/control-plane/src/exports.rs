@@ -1,6 +1,6 @@
 use segue_access::{Principal, Role, Subject};
 use segue_klaviyo::ListId;
-use segue_model::{ConnectionId, ExportId, Freshness, Id, Micros, Who};
+use segue_model::{ConnectionId, ExportId, Freshness, Id, Micros, SourceId, Who};
 use segue_schedule::ExportSchedule;
 use segue_store::{
     StoreError, Tx, read_admin,
@@ -9,7 +9,7 @@ use segue_store::{
         exports::{self, Export, Timing},
         people,
         requests::{self, Made, RequestKind},
-        tokens,
+        sources, tokens,
     },
 };
 use serde::Serialize;
@@ -32,7 +32,11 @@ pub struct ExportFields {
     /// `None`: it lost the one it had, and does not run until it has another.
     pub connection: Option<ConnectionId>,
     pub list_id: String,
-    /// Files or globs below the workers' source folder, in order.
+    /// Where its segments are found; `None`: in the workers' source folder itself. Left out then, as in what
+    /// requests before there were sources are remembered by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceId>,
+    /// Files or globs below the folder of its source, in order.
     pub segments: Vec<String>,
     pub mapping: Mapping,
     pub guards: Guards,
@@ -63,6 +67,7 @@ pub struct SavedExport {
 pub(crate) const MAX_SEGMENTS: usize = 1000;
 pub(crate) const MAX_NAME_CHARS: usize = 1000;
 pub(crate) const CONNECTION_FIELD: &str = "export.connection_id";
+pub(crate) const SOURCE_FIELD: &str = "export.source_id";
 pub(crate) const OWNER_FIELD: &str = "export.owner.subject";
 pub(crate) const RUN_UNDER_WAY: &str = "RUN_UNDER_WAY";
 
@@ -100,6 +105,7 @@ impl ControlPlane {
                 }
                 let system = lock_system(&mut tx).await?;
                 need_connection(&mut tx, fields, by).await?;
+                need_source(&mut tx, fields).await?;
                 let now = tx.now();
                 let mut export = SavedExport {
                     id,
@@ -172,6 +178,9 @@ impl ControlPlane {
                 if to(&export) != to(&before) {
                     need_connection(&mut tx, &export.fields, by).await?;
                 }
+                if export.fields.source != before.fields.source {
+                    need_source(&mut tx, &export.fields).await?;
+                }
                 if let Some(owner) = owner {
                     export.owner = hand_over(&mut tx, owner, by).await?;
                 }
@@ -234,6 +243,15 @@ async fn need_connection(tx: &mut Tx, fields: &ExportFields, by: &Principal) -> 
         Some((connection, _)) => may_use(by, &connection, &fields.list_id),
         None => invalid(format!("there is no connection {id}")),
     }
+}
+
+/// The source of an export is there, and stays until the export is saved.
+async fn need_source(tx: &mut Tx, fields: &ExportFields) -> Result<(), Error> {
+    let Some(id) = fields.source else { return Ok(()) };
+    if sources::lock(tx, id).await?.is_none() {
+        return Err(Refusal::invalid(SOURCE_FIELD, format!("there is no source {id}")).into());
+    }
+    Ok(())
 }
 
 /// Whom an export is given to: somebody who is known and may run it.
@@ -308,6 +326,7 @@ impl SavedExport {
             display_name: row.display_name,
             connection: row.connection,
             list_id: row.list_id,
+            source: row.source,
             segments: serde_json::from_str(&row.segments).map_err(damaged)?,
             mapping: serde_json::from_str(&row.mapping).map_err(damaged)?,
             guards,
@@ -326,6 +345,7 @@ impl SavedExport {
             display_name: fields.display_name.clone(),
             connection: fields.connection,
             list_id: fields.list_id.clone(),
+            source: fields.source,
             segments: text(&fields.segments)?,
             mapping: text(&fields.mapping)?,
             allow_live_flows: fields.guards.allow_live_flows,

@@ -35,6 +35,7 @@ mod rights;
 mod runs;
 mod schedules;
 mod seal;
+mod segments;
 mod settle;
 mod signals;
 mod sources;
@@ -75,7 +76,9 @@ pub use segue_store::write::{
     columns::RunColumns,
     connections::{Connection, Consent, KeptElsewhere, KeyReference},
     new_lists::NewList,
+    sources::Source,
 };
+pub use sources::SourceFields;
 pub use starts::{Start, StartOptions};
 pub use tokens::{KeptToken, WantedToken, token_record};
 pub use verify::{LimitLeft, LimitSource, Revision, Scope, ScopeCheck, ScopeState, Verified};

@@ -15,7 +15,7 @@ use segue_store::{StoreError, write::guards};
 
 use crate::{
     ControlPlane, Error, Refusal, SavedExport, ask::AskError, exports::text,
-    sources::another_question, verify::Scope,
+    segments::another_question, verify::Scope,
 };
 
 /// What a run would send, and what is known of those people.
@@ -71,7 +71,7 @@ impl ControlPlane {
         let columns = self.columns(export).await?.and_then(|it| it.mapping);
         Ok(Asked::Preview {
             within: String::new(),
-            sources: export.fields.segments.clone(),
+            sources: self.patterns_of(export).await?,
             options: text(&options)?,
             columns: columns.map(|it| text(&it)).transpose()?,
             list_id: export.fields.list_id.clone(),

@@ -10,6 +10,7 @@ pub enum Thing {
     Token,
     /// A list of Klaviyo's.
     List,
+    Source,
 }
 
 impl Thing {
@@ -21,6 +22,7 @@ impl Thing {
             Self::DeadJob => "dead job",
             Self::Token => "token",
             Self::List => "list",
+            Self::Source => "source",
         }
     }
 }

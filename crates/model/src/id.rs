@@ -47,6 +47,8 @@ kinds! {
     Connection ConnectionId "con";
     /// What goes where: a segment, a mapping and a list.
     Export ExportId "exp";
+    /// A named place where segments are found.
+    Source SourceId "src";
     /// A question that a worker answers for somebody who waits.
     Look LookId "look";
     /// A message that nobody will deliver again, as it is written down.

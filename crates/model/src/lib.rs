@@ -29,7 +29,8 @@ pub use dead::DeathCause;
 pub use endpoint::{Endpoint, Limits};
 pub use guards::Guards;
 pub use id::{
-    ClaimId, ConnectionId, DeadJobId, ExportId, Id, InvalidId, JobId, Kind, LookId, PermitId, RunId,
+    ClaimId, ConnectionId, DeadJobId, ExportId, Id, InvalidId, JobId, Kind, LookId, PermitId,
+    RunId, SourceId,
 };
 pub use lane::{Grant, Held, Lane};
 pub use outcome::{RunFacts, RunState, Stop, UnknownState, outcome};

@@ -205,8 +205,8 @@ codes! {
         RequestIdUsed = "request_id_used", "Take a new request id, or repeat the first request as it was.";
         /// A run of the export is under way.
         RunUnderWay = "run_under_way", "Wait until it has ended, or end it with segue runs cancel.";
-        /// An export uses the connection.
-        UsedByExport = "used_by_export", "Give the export another connection, or delete the export.";
+        /// An export uses the connection or the source.
+        UsedByExport = "used_by_export", "Give the export another, or delete the export.";
         /// A run that is under way uses the connection.
         UsedByRun = "used_by_run", "Wait until the run has ended, or end it with segue runs cancel.";
         /// Klaviyo no longer serves the API revision that this version asks for.

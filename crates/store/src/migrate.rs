@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0009_looks.sql"),
     include_str!("../migrations/0010_key_references.sql"),
     include_str!("../migrations/0011_columns.sql"),
+    include_str!("../migrations/0012_sources.sql"),
 ];
 
 /// What connecting does about a schema that is not of the version which this program knows.

@@ -1,8 +1,8 @@
-//! Connections, exports, settings, tokens and the audit record, for whoever asks about them.
+//! Connections, exports, sources, settings, tokens and the audit record, for whoever asks about them.
 
 use std::collections::BTreeMap;
 
-use segue_model::{ConnectionId, ExportId};
+use segue_model::{ConnectionId, ExportId, SourceId};
 
 use crate::{
     Reader, StoreError,
@@ -14,6 +14,7 @@ use crate::{
         exports::{self, Export, export_columns},
         people::{self, Person},
         settings,
+        sources::{self, Source, source_columns},
         tokens::{self, Token},
     },
 };
@@ -89,6 +90,27 @@ pub async fn exports(
     let connection = connection.map_or_else(String::new, |id| id.to_string());
     let rows = store.read(SQL, args![after, connection, most]).await?;
     rows.into_iter().map(exports::decode).collect()
+}
+
+pub async fn source(store: &Reader, id: SourceId) -> Result<Option<Source>, StoreError> {
+    let row = store.read(sources::FIND, args![text(id)]).await?.into_iter().next();
+    row.map(sources::decode).transpose()
+}
+
+/// At most `most` sources behind `after`, by id, which is by the time of their making.
+pub async fn sources(
+    store: &Reader,
+    after: Option<SourceId>,
+    most: u32,
+) -> Result<Vec<Source>, StoreError> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        source_columns!(),
+        " FROM sources WHERE source_id > $1 ORDER BY source_id LIMIT $2"
+    );
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let rows = store.read(SQL, args![after, most]).await?;
+    rows.into_iter().map(sources::decode).collect()
 }
 
 /// What holds for the whole system, as JSON. `None`: nobody knows a setting of this name.

@@ -22,5 +22,6 @@ pub mod retries;
 pub mod runs;
 pub mod segments;
 pub mod settings;
+pub mod sources;
 pub mod tokens;
 pub mod workers;

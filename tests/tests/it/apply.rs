@@ -191,6 +191,31 @@ fn owner_consent_and_sharing_become_what_the_file_says() {
 }
 
 #[test]
+fn sources_come_before_their_exports_and_go_after_them() {
+    let sim = Sim::free();
+    let services = Services::together(&sim);
+    let sourced = small(LIST, "  source: CRM\n");
+    let sourced = sourced.replace("exports:", "sources:\n- {name: CRM, folder: crm}\nexports:");
+    let path = file(&services, "sourced.yaml", &sourced);
+    let told = applied(&services, &["-f", &path]);
+    assert!(told.contains("+ source CRM") && told.contains("source      CRM"), "{told}");
+    let source = services.ask(&["sources", "list"])[0].clone();
+    assert_eq!(source["folder"], "crm");
+    assert_eq!(services.ask(&["exports", "list"])[0]["source_id"], source["id"]);
+    applied(&services, &["-f", &path, "--plan"]);
+
+    let id = source["id"].as_str().unwrap();
+    services.ask(&["sources", "update", id, "--folder", "elsewhere"]);
+    let told = applied(&services, &["-f", &path]);
+    assert!(told.contains("folder  server has elsewhere, file has crm"), "{told}");
+    let others = "apiVersion: segue/v1\nsources: [{name: Shop, folder: ''}]\nexports: []\n";
+    let path = file(&services, "others.yaml", others);
+    let done = services.ask(&["apply", "-f", &path, "--prune", "--yes"]);
+    assert_eq!((&done["applied"], &done["summary"]["remove"]), (&true.into(), &2.into()));
+    assert_eq!(names(&services.ask(&["sources", "list"])), ["Shop"]);
+}
+
+#[test]
 fn several_files_are_one() {
     let sim = Sim::free();
     let services = Services::together(&sim);

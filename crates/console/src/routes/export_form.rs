@@ -26,10 +26,11 @@ use crate::{
 /// Empty rows for more rules of the mapping.
 const SPARE_ROWS: usize = 3;
 /// Which input is meant by a field that is wrong.
-const INPUTS: [(&str, &str); 17] = [
+const INPUTS: [(&str, &str); 18] = [
     ("export.display_name", "display_name"),
     ("export.connection_id", "connection"),
     ("export.list_id", "list_id"),
+    ("export.source_id", "source"),
     ("export.segments", "segments"),
     ("export.mapping.email", "email"),
     ("export.mapping.attributes", "mapping"),
@@ -46,8 +47,8 @@ const INPUTS: [(&str, &str); 17] = [
     ("request_id", ""),
 ];
 /// What the form decides about, besides the guards.
-const FIELDS: [&str; 6] =
-    ["display_name", "connection_id", "list_id", "segments", "mapping", "schedule"];
+const FIELDS: [&str; 7] =
+    ["display_name", "connection_id", "list_id", "source_id", "segments", "mapping", "schedule"];
 
 #[derive(Template)]
 #[template(path = "export_form.html")]
@@ -62,6 +63,7 @@ struct FormPage {
     request_id: String,
     inputs: Inputs,
     connections: Vec<Choice>,
+    sources: Vec<Choice>,
     list: ListPart,
     schedule: ScheduleInputs,
     system: Vec<String>,
@@ -78,6 +80,7 @@ struct Inputs {
     display_name: String,
     connection: String,
     list_id: String,
+    source: String,
     segments: String,
     email: String,
     rules: Vec<Rule>,
@@ -109,6 +112,7 @@ impl Inputs {
             display_name: export.display_name.clone(),
             connection: export.connection_id.clone(),
             list_id: export.list_id.clone(),
+            source: export.source_id.clone(),
             segments: export.segments.join("\n"),
             email: mapping.email,
             rules: with_spare(rules),
@@ -131,6 +135,7 @@ impl Inputs {
             display_name: text("display_name"),
             connection: text("connection"),
             list_id: text("list_id"),
+            source: text("source"),
             segments: text("segments"),
             email: text("email"),
             rules: with_spare(rules(form)),
@@ -185,6 +190,7 @@ fn export_of(form: &Form) -> (v1::Export, Problems) {
         display_name: form.text("display_name").to_owned(),
         connection_id: form.text("connection").to_owned(),
         list_id: form.text("list_id").to_owned(),
+        source_id: form.text("source").to_owned(),
         segments: form.lines("segments"),
         mapping: Some(v1::Mapping {
             email: form.text("email").to_owned(),
@@ -216,8 +222,9 @@ struct Content {
 
 async fn page(caller: &Caller, edited: Edited<'_>, content: Content) -> Result<Response, Failure> {
     let Content { inputs, schedule, list, problems } = content;
-    let (connections, system) =
-        tokio::join!(caller.services.all_connections(), system_schedule(caller));
+    let services = &caller.services;
+    let (connections, sources, system) =
+        tokio::join!(services.all_connections(), services.all_sources(), system_schedule(caller));
     let choice = |connection: v1::Connection| Choice {
         chosen: connection.id == inputs.connection,
         // Of the account only administrators are told.
@@ -228,6 +235,15 @@ async fn page(caller: &Caller, edited: Edited<'_>, content: Content) -> Result<R
         id: connection.id,
     };
     let connections = connections?.into_iter().map(choice).collect();
+    let choice = |source: v1::Source| Choice {
+        chosen: source.id == inputs.source,
+        words: match source.folder.as_str() {
+            "" => source.display_name,
+            folder => format!("{} ({folder})", source.display_name),
+        },
+        id: source.id,
+    };
+    let sources = sources?.into_iter().map(choice).collect();
     let status = problems.status();
     let title = if edited.id.is_some() { "Edit an export" } else { "Add an export" };
     let page = FormPage {
@@ -242,6 +258,7 @@ async fn page(caller: &Caller, edited: Edited<'_>, content: Content) -> Result<R
         request_id: edited.request_id,
         inputs,
         connections,
+        sources,
         list,
         schedule,
         system: system_lines(system?.as_ref()),

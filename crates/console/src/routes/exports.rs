@@ -11,6 +11,7 @@ use super::{
     request_id,
     runs::{CHART, Names, RunRow},
     schedule_form::{export_schedule_words, schedule_lines},
+    sources,
 };
 use crate::{
     caller::Caller,
@@ -106,6 +107,7 @@ struct ExportPage {
     owner: String,
     is_own: bool,
     list_id: String,
+    source: Option<Named>,
     segments: Vec<String>,
     mapping: Vec<Mapped>,
     others: String,
@@ -220,20 +222,23 @@ pub(super) async fn show(
 ) -> Result<Response, Failure> {
     let (export, columns) = get_with_columns(&caller, id).await?;
     let services = &caller.services;
-    let (runs, connections, system) = tokio::join!(
+    let (runs, connections, sources, system) = tokio::join!(
         services.newest_runs(&export.id, v1::RunState::Unspecified, CHART),
         connection_names(&caller),
+        sources::names(&caller),
         system_schedule(&caller),
     );
     let runs = runs?;
     let names = Names::of(std::slice::from_ref(&export));
     let name = connections?.remove(&export.connection_id);
+    let source = sources?.remove(&export.source_id);
     let schedule = export.schedule.clone().unwrap_or_default();
     let mapping = export.mapping.clone().unwrap_or_default();
     let mut settled = columns.map(Columns::of);
     html(&ExportPage {
         chrome: Chrome::new(&caller, Place::Exports, export.display_name.as_str()).after(&form),
         connection: name.map(|name| Named { id: export.connection_id.clone(), name }),
+        source: source.map(|name| Named { id: export.source_id.clone(), name }),
         state: State::of(&export),
         enabled: !export.disabled,
         owner: owner_name(&export),

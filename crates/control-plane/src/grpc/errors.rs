@@ -17,6 +17,7 @@ fn resource_type(thing: Thing) -> &'static str {
         Thing::DeadJob => "segue.v1.DeadJob",
         Thing::Token => "segue.v1.Token",
         Thing::List => "segue.v1.List",
+        Thing::Source => "segue.v1.Source",
     }
 }
 

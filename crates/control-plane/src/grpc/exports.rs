@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use segue_access::Subject;
-use segue_model::{ConnectionId, Who};
+use segue_model::{ConnectionId, SourceId, Who};
 use segue_proto::{
     timestamp,
     v1::{
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     ControlPlane, ExportFields, ExportSchedule, Freshness, Guards, Mapping, Properties,
     SavedExport, Violation,
-    exports::{CONNECTION_FIELD, OWNER_FIELD, check_display_name},
+    exports::{CONNECTION_FIELD, OWNER_FIELD, SOURCE_FIELD, check_display_name},
 };
 
 /// [`ExportService`] of a control-plane.
@@ -47,12 +47,14 @@ impl ExportService for Exports {
         let mut problems = Problems::default();
         problems.take("request_id", fields::request_id(&request_id));
         let connection = problems.connection(&export.connection_id);
+        let source = problems.source(SOURCE_FIELD, &export.source_id);
         let fields = ExportFields {
             mapping: problems.mapping(export.mapping.unwrap_or_default()),
             guards: guards(export.guards.unwrap_or_default()),
             schedule: problems.export_schedule(SCHEDULE, export.schedule.unwrap_or_default()),
             freshness: problems.freshness(export.freshness),
             connection,
+            source,
             disabled: export.disabled,
             display_name: export.display_name,
             list_id: export.list_id,
@@ -188,6 +190,7 @@ enum Change {
     DisplayName(String),
     Connection(ConnectionId),
     ListId(String),
+    Source(Option<SourceId>),
     Segments(Vec<String>),
     Mapping(Mapping),
     Email(String),
@@ -213,6 +216,7 @@ impl Change {
             Self::DisplayName(name) => fields.display_name.clone_from(name),
             Self::Connection(id) => fields.connection = Some(*id),
             Self::ListId(id) => fields.list_id.clone_from(id),
+            Self::Source(source) => fields.source = *source,
             Self::Segments(segments) => fields.segments.clone_from(segments),
             Self::Mapping(mapping) => fields.mapping.clone_from(mapping),
             Self::Email(column) => fields.mapping.email.clone_from(column),
@@ -242,10 +246,11 @@ impl Change {
 }
 
 /// All that people decide about an export, but for whose it is.
-const ALL: [&str; 9] = [
+const ALL: [&str; 10] = [
     "display_name",
     "connection_id",
     "list_id",
+    "source_id",
     "segments",
     "mapping",
     "guards",
@@ -279,6 +284,7 @@ impl Problems {
             "display_name" => Change::DisplayName(export.display_name.clone()),
             "connection_id" => Change::Connection(self.connection(&export.connection_id)?),
             "list_id" => Change::ListId(export.list_id.clone()),
+            "source_id" => Change::Source(self.source(SOURCE_FIELD, &export.source_id)),
             "segments" => Change::Segments(export.segments.clone()),
             "mapping" => Change::Mapping(self.mapping(mapping())),
             "mapping.email" => Change::Email(mapping().email),

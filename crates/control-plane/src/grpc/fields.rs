@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use prost_types::Timestamp;
-use segue_model::{Id, Kind, Micros};
+use segue_model::{Id, InvalidId, Kind, Micros, SourceId};
 use tonic::{Status, metadata::MetadataMap};
 
 use super::errors::invalid;
@@ -28,6 +28,12 @@ impl Problems {
             self.note(field, words.to_string());
             T::default()
         })
+    }
+
+    /// The source that a field names; empty: none.
+    pub(super) fn source(&mut self, field: &str, text: &str) -> Option<SourceId> {
+        let parsed = Some(text).filter(|text| !text.is_empty()).map(str::parse).transpose();
+        self.take(field, parsed.map_err(|err: InvalidId| format!("is {err}")))
     }
 
     pub(super) fn check(self) -> Result<(), Status> {

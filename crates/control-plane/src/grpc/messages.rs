@@ -16,6 +16,7 @@ pub fn export_message(fields: ExportFields) -> v1::Export {
         display_name,
         connection,
         list_id,
+        source,
         segments,
         mapping,
         guards,
@@ -41,6 +42,7 @@ pub fn export_message(fields: ExportFields) -> v1::Export {
         display_name,
         connection_id: connection.map(|id| id.to_string()).unwrap_or_default(),
         list_id,
+        source_id: source.map(|id| id.to_string()).unwrap_or_default(),
         segments,
         mapping: Some(v1::Mapping {
             email,

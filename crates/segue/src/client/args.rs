@@ -176,7 +176,10 @@ pub(super) enum Exports {
         /// In its place the exact name of the list.
         #[arg(long, value_name = "NAME", conflicts_with = "list")]
         list_name: Option<String>,
-        /// A file or glob below the workers' source folder. May be repeated: together they are one set.
+        /// Id of the source that has its segments; without it they are in the workers' source folder itself.
+        #[arg(long, value_name = "SOURCE", default_value = "")]
+        source: String,
+        /// A file or glob below the folder of the source. May be repeated: together they are one set.
         #[arg(long = "segment", value_name = "FILE|GLOB", required = true)]
         segments: Vec<String>,
         #[command(flatten)]
@@ -208,6 +211,9 @@ pub(super) enum Exports {
         connection: Option<String>,
         #[arg(long, value_name = "LIST_ID")]
         list: Option<String>,
+        /// Id of the source that has its segments; '' for the workers' source folder itself.
+        #[arg(long, value_name = "SOURCE")]
+        source: Option<String>,
         /// Replaces all segments.
         #[arg(long = "segment", value_name = "FILE|GLOB")]
         segments: Vec<String>,

@@ -24,6 +24,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             connection,
             list,
             list_name,
+            source,
             segments,
             mapping,
             guards,
@@ -36,6 +37,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
                 display_name,
                 connection_id: connection,
                 list_id,
+                source_id: source,
                 segments,
                 mapping: Some(mapping_of(mapping)),
                 guards: Some(guards.message()),
@@ -55,6 +57,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             display_name,
             connection,
             list,
+            source,
             segments,
             guards,
             schedule,
@@ -71,6 +74,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             set("display_name", &mut export.display_name, display_name);
             set("connection_id", &mut export.connection_id, connection);
             set("list_id", &mut export.list_id, list);
+            set("source_id", &mut export.source_id, source);
             if !segments.is_empty() {
                 export.segments = segments;
                 paths.push("segments".to_owned());
@@ -86,7 +90,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             }
             if paths.is_empty() {
                 bail!(
-                    "nothing to change: give --display-name, --connection, --list, --segment, --owner, a guard, --max-source-age or a schedule"
+                    "nothing to change: give --display-name, --connection, --list, --source, --segment, --owner, a guard, --max-source-age or a schedule"
                 );
             }
             return change(&servers, export, paths, guards.yes).await;
@@ -97,14 +101,9 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             duplicate(&servers, export, display_name.unwrap_or_default()).await?;
         }
         Exports::Schedule { exports: export_ids, all: _, schedule, keep_own } => {
-            let Some(schedule) = export_schedule_of(schedule)? else {
-                bail!("say when: --at 03:00, --cron, --follow-system or --unscheduled");
-            };
-            reschedule(
-                &servers,
-                v1::ScheduleExportsRequest { export_ids, schedule: Some(schedule), keep_own },
-            )
-            .await?;
+            let schedule = export_schedule_of(schedule)?;
+            let request = v1::ScheduleExportsRequest { export_ids, schedule, keep_own };
+            reschedule(&servers, request).await?;
         }
         Exports::Columns { export, again } => preview::columns(&servers, export, again).await?,
         Exports::Preview { export } => preview::preview(&servers, export).await?,
@@ -178,6 +177,9 @@ async fn update(servers: &Servers, export: v1::Export, paths: Vec<String>) -> an
 }
 
 async fn reschedule(servers: &Servers, request: v1::ScheduleExportsRequest) -> anyhow::Result<()> {
+    if request.schedule.is_none() {
+        bail!("say when: --at 03:00, --cron, --follow-system or --unscheduled");
+    }
     let reply = servers.schedule().schedule_exports(asking(request)).await;
     let changed = reply.map_err(explain)?.into_inner().export_ids;
     if servers.output == Output::Table {

@@ -22,7 +22,7 @@ pub(super) use jobs::DeadJob;
 pub(super) use lists::{List, ListWithFlows, names_of};
 pub(super) use preview::{Columns, Preview};
 pub(super) use runs::Run;
-pub(super) use sources::{Described, SourceEntry};
+pub(super) use sources::{Described, Source, SourceEntry};
 pub(super) use tokens::{Caller, NewToken, Token};
 pub(super) use verified::Verified;
 

@@ -1,5 +1,7 @@
 //! Connections, exports, requests, and runs of exports.
 
+mod sources;
+
 use std::time::Duration;
 
 use segue_model::{
@@ -111,6 +113,7 @@ fn export(n: u128, connection: u128) -> Export {
         display_name: format!("Export {n}"),
         connection: Some(connection_id(connection)),
         list_id: "XyZ789".to_owned(),
+        source: None,
         segments: r#"["a.csv"]"#.to_owned(),
         mapping: "{}".to_owned(),
         allow_live_flows: true,

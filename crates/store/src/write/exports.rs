@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use segue_model::{ConnectionId, ExportId, Freshness, Micros, RunId, Who};
+use segue_model::{ConnectionId, ExportId, Freshness, Micros, RunId, SourceId, Who};
 
 use super::runs::as_time;
 use crate::{
@@ -17,6 +17,8 @@ pub struct Export {
     /// `None`: it has none any more.
     pub connection: Option<ConnectionId>,
     pub list_id: String,
+    /// Below whose folder its segments are; `None`: below the workers' source folder.
+    pub source: Option<SourceId>,
     /// JSON.
     pub segments: String,
     /// JSON.
@@ -68,7 +70,7 @@ macro_rules! export_columns {
         "export_id, display_name, connection_id, list_id, segments, mapping, allow_live_flows, \
          allow_empty, max_profiles, schedule, next_us, waiting_us, missed, problem_us, problem, \
          problem_detail, owner, owner_name, disabled, created_us, updated_us, max_growth, \
-         max_shrinkage, max_rejects, max_source_age_us, source_wait_us"
+         max_shrinkage, max_rejects, max_source_age_us, source_wait_us, source_id"
     };
 }
 pub(crate) use export_columns;
@@ -78,8 +80,8 @@ pub async fn create(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
          segments, mapping, allow_live_flows, allow_empty, max_profiles, updated_us, schedule, \
          next_us, waiting_us, missed, problem_us, problem, problem_detail, owner, owner_name, \
          disabled, max_growth, max_shrinkage, max_rejects, max_source_age_us, source_wait_us, \
-         created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-         $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)";
+         source_id, created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+         $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)";
     let mut args = changeable(export);
     args.push(export.created.into());
     tx.execute(SQL, &args).await?;
@@ -111,7 +113,7 @@ pub async fn update(tx: &mut Tx, export: &Export) -> Result<(), StoreError> {
          updated_us = $10, schedule = $11, next_us = $12, waiting_us = $13, missed = $14, \
          problem_us = $15, problem = $16, problem_detail = $17, owner = $18, owner_name = $19, \
          disabled = $20, max_growth = $21, max_shrinkage = $22, max_rejects = $23, \
-         max_source_age_us = $24, source_wait_us = $25 WHERE export_id = $1";
+         max_source_age_us = $24, source_wait_us = $25, source_id = $26 WHERE export_id = $1";
     tx.execute(SQL, &changeable(export)).await?;
     Ok(())
 }
@@ -148,6 +150,7 @@ fn changeable(export: &Export) -> Vec<Arg> {
         export.max_rejects.into(),
         export.freshness.map(|it| as_time(it.max_source_age)).into(),
         as_time(export.freshness.map(|it| it.wait).unwrap_or_default()).into(),
+        export.source.map(|id| id.to_string()).unwrap_or_default().into(),
     ]
 }
 
@@ -206,6 +209,7 @@ pub(crate) fn decode(mut row: Row) -> Result<Export, StoreError> {
         max_shrinkage: row.opt_small()?,
         max_rejects: row.opt_small()?,
         freshness: decode_freshness(&mut row)?,
+        source: row.parsed_unless_empty()?,
     })
 }
 

@@ -8,6 +8,7 @@ pub enum RequestKind {
     Connection,
     Export,
     Run,
+    Source,
 }
 
 impl RequestKind {
@@ -16,6 +17,7 @@ impl RequestKind {
             Self::Connection => "connection",
             Self::Export => "export",
             Self::Run => "run",
+            Self::Source => "source",
         }
     }
 }

@@ -4,6 +4,8 @@ use crate::{StoreError, Tx, sql::args};
 
 /// The schedule that exports follow unless they say otherwise.
 pub const SCHEDULE: &str = "schedule";
+/// It holds nothing: whoever locks it is the only one to give a source a name.
+pub const SOURCES: &str = "sources";
 
 pub(crate) const GET: &str = "SELECT value FROM settings WHERE name = $1";
 

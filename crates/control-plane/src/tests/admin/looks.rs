@@ -102,12 +102,12 @@ async fn paths_that_lead_out_and_too_many_are_refused_before_a_worker_is_asked()
         other => panic!("{other:?}"),
     };
     for folder in ["..", "crm/../..", "/etc", "a\nb"] {
-        let err = world.cp.list_segments(folder).await.unwrap_err();
+        let err = world.cp.list_segments(None, folder).await.unwrap_err();
         assert_eq!(fields(err), ["folder"], "{folder}");
     }
     let describe = |segments: &[&str]| {
         let segments = segments.iter().map(|it| (*it).to_owned()).collect();
-        async { world.cp.describe_segment(segments).await.unwrap_err() }
+        async { world.cp.describe_segment(None, segments).await.unwrap_err() }
     };
     assert_eq!(fields(describe(&[]).await), ["segments"]);
     assert_eq!(fields(describe(&["a.csv", "../b.csv", ""]).await), ["segments[1]", "segments[2]"]);
@@ -124,7 +124,7 @@ async fn what_a_worker_says_of_a_segment_is_told_by_the_field_that_names_it() {
     worker_is_there(&world.cp, LOOKS).await;
     let asking = tokio::spawn({
         let cp = Arc::clone(&world.cp);
-        async move { cp.describe_segment(vec!["a.csv".to_owned()]).await }
+        async move { cp.describe_segment(None, vec!["a.csv".to_owned()]).await }
     });
     let Claimed { claim, .. } = next(&world.cp).await;
     let failed = Looked::Failed("a.csv: there is no such file".to_owned());
@@ -134,6 +134,36 @@ async fn what_a_worker_says_of_a_segment_is_told_by_the_field_that_names_it() {
         (all[0].field.as_str(), all[0].words.as_str()),
         ("segments", "a.csv: there is no such file")
     );
+}
+
+#[tokio::test]
+async fn a_worker_is_asked_within_the_folder_of_the_source() {
+    let world = World::new().await;
+    worker_is_there(&world.cp, LOOKS).await;
+    let source = world.source("CRM", "crm/daily").await.id.parse().unwrap();
+    let asked_of = async |asking: Asking| {
+        let Claimed { claim, work } = next(&world.cp).await;
+        let Work::Look(work) = work else { panic!("{work:?}") };
+        let failed = Looked::Failed("no".to_owned());
+        world.cp.finish(claim, Verdict::Looked(failed)).await.unwrap();
+        asking.await.unwrap().unwrap_err();
+        serde_json::from_str::<Asked>(&work.asked).unwrap()
+    };
+    let cp = Arc::clone(&world.cp);
+    let listing = tokio::spawn(async move {
+        let listed = cp.list_segments(Some(source), "old").await;
+        listed.map(|it| Ok(Found::Listed(it)))
+    });
+    let within = "crm/daily".to_owned();
+    let list = Asked::List { within: within.clone(), path: "old".to_owned() };
+    assert_eq!(asked_of(listing).await, list);
+    let cp = Arc::clone(&world.cp);
+    let describing = tokio::spawn(async move {
+        let described = cp.describe_segment(Some(source), vec!["a.csv".to_owned()]).await;
+        described.map(|it| Ok(Found::Described(it)))
+    });
+    let describe = Asked::Describe { within, sources: vec!["a.csv".to_owned()] };
+    assert_eq!(asked_of(describing).await, describe);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod retries;
 mod rights;
 mod runs;
 mod schedules;
+mod sources;
 mod tokens;
 mod verify;
 
@@ -28,7 +29,7 @@ use segue_model::{Micros, RunId};
 use segue_proto::v1::{
     self, connection_service_client::ConnectionServiceClient,
     export_service_client::ExportServiceClient, job_service_client::JobServiceClient,
-    run_service_client::RunServiceClient,
+    run_service_client::RunServiceClient, source_service_client::SourceServiceClient,
 };
 use segue_store::{
     ManualClock, Store,
@@ -126,6 +127,24 @@ impl World {
 
     fn runs(&self) -> RunServiceClient<Channel> {
         RunServiceClient::new(self.channel.clone())
+    }
+
+    fn sources(&self) -> SourceServiceClient<Channel> {
+        SourceServiceClient::new(self.channel.clone())
+    }
+
+    async fn create_source(
+        &self,
+        source: v1::Source,
+        request_id: &str,
+    ) -> Result<v1::Source, Status> {
+        let request_id = request_id.to_owned();
+        let request = v1::CreateSourceRequest { source: Some(source), request_id };
+        Ok(self.sources().create_source(request).await?.into_inner().source.unwrap())
+    }
+
+    async fn source(&self, name: &str, folder: &str) -> v1::Source {
+        self.create_source(source(name, folder), "").await.unwrap()
     }
 
     fn jobs(&self) -> JobServiceClient<Channel> {
@@ -248,6 +267,11 @@ fn export(connection: &str) -> v1::Export {
         segments: vec!["people/*.csv".to_owned()],
         ..v1::Export::default()
     }
+}
+
+fn source(name: &str, folder: &str) -> v1::Source {
+    let (display_name, folder) = (name.to_owned(), folder.to_owned());
+    v1::Source { display_name, folder, ..v1::Source::default() }
 }
 
 fn run_id(run: &v1::Run) -> RunId {

@@ -26,7 +26,7 @@ impl World {
         self.cp.claim(job.id, job.attempt).await.unwrap().unwrap()
     }
 
-    async fn plan(&self, run: &v1::Run) -> Value {
+    pub(super) async fn plan(&self, run: &v1::Run) -> Value {
         let planned = read::planned(self.cp.store(), run_id(run)).await.unwrap().unwrap();
         serde_json::from_str(&planned.plan).unwrap()
     }

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use segue_control_plane::{ExportFields, Freshness, Guards, Mapping, Properties, Violation, grpc};
+use segue_control_plane::{
+    ExportFields, Freshness, Guards, Mapping, Properties, Refusal, SourceFields, Violation, grpc,
+};
 use segue_klaviyo::ListId;
 use segue_proto::v1::{self, key_reference::Place as KeyPlace};
 use segue_schedule::ExportSchedule;
@@ -39,6 +41,7 @@ impl fmt::Display for Place {
 pub(super) struct Desired {
     pub(super) system_schedule: Option<SystemSchedule>,
     pub(super) connections: Option<Vec<Connection>>,
+    pub(super) sources: Option<Vec<Source>>,
     pub(super) exports: Option<Vec<Export>>,
 }
 
@@ -71,11 +74,21 @@ pub(super) enum KeySource {
 }
 
 #[derive(Debug)]
+pub(super) struct Source {
+    pub(super) place: Place,
+    pub(super) name: String,
+    pub(super) folder: String,
+}
+
+#[derive(Debug)]
 pub(super) struct Export {
     pub(super) place: Place,
     pub(super) name: String,
     pub(super) connection: String,
     pub(super) connection_place: Place,
+    /// Empty: none, or the file does not say.
+    pub(super) source: String,
+    pub(super) source_place: Place,
     /// Without ids, which the file does not know.
     pub(super) fields: v1::Export,
     /// Which of its fields the file says.
@@ -119,7 +132,7 @@ impl Desired {
         problems: &mut Problems,
     ) {
         let mut reader = Reader { file: file.into(), folder, problems };
-        let Document { api_version, system_schedule, connections, exports } = document;
+        let Document { api_version, system_schedule, connections, sources, exports } = document;
         if api_version.value != VERSION {
             let words = format!("apiVersion: {:?} is not {VERSION}", api_version.value);
             reader.problems.note(&reader.place(&api_version), words);
@@ -141,6 +154,15 @@ impl Desired {
                 let same = all.iter().find(|it| it.name == connection.name).map(|it| &it.place);
                 reader.once("connection", &connection.name, &connection.place, same);
                 all.push(connection);
+            }
+        }
+        if let Some(given) = sources {
+            let all = self.sources.get_or_insert_default();
+            for source in given {
+                let source = reader.source(source);
+                let same = all.iter().find(|it| it.name == source.name).map(|it| &it.place);
+                reader.once("source", &source.name, &source.place, same);
+                all.push(source);
             }
         }
         if let Some(given) = exports {
@@ -276,8 +298,23 @@ impl Reader<'_> {
         KeySource::Variable(String::new())
     }
 
+    fn source(&mut self, given: document::Source) -> Source {
+        let document::Source { name, folder } = given;
+        let (place, folder_place) = (self.place(&name), self.place(&folder));
+        let fields = SourceFields { display_name: name.value, folder: folder.value };
+        for Violation { field, words } in violations(fields.check()) {
+            match field.as_str() {
+                "source.folder" => self.problems.note(&folder_place, format!("folder: {words}")),
+                _ => self.problems.note(&place, format!("name: {words}")),
+            }
+        }
+        let SourceFields { display_name: name, folder } = fields;
+        Source { place, name, folder }
+    }
+
     fn export(&mut self, given: document::Export) -> Export {
         let place = self.place(&given.name);
+        let source_place = given.source.as_ref().map_or(place.clone(), |it| self.place(it));
         let connection_place = self.place(&given.connection);
         if given.connection.value.trim().is_empty() {
             self.problems.note(&connection_place, "connection: is blank");
@@ -287,6 +324,7 @@ impl Reader<'_> {
             name,
             connection,
             list,
+            source,
             segments,
             mapping,
             guards,
@@ -296,6 +334,7 @@ impl Reader<'_> {
             owner,
         } = given;
         let mut said = BTreeSet::from([Field::Connection, Field::List, Field::Segments]);
+        said.extend(source.as_ref().map(|_| Field::Source));
         said.extend(freshness.as_ref().map(|_| Field::Freshness));
         said.extend(schedule.as_ref().map(|_| Field::Schedule));
         said.extend(disabled.map(|_| Field::Disabled));
@@ -307,6 +346,7 @@ impl Reader<'_> {
             // Which one has this name only the server knows.
             connection: None,
             list_id: list.value,
+            source: None,
             segments: segments.value,
             mapping: self.mapping(mapping, &mut said),
             guards: guards.map(|given| guards_of(&given.value, &mut said)).unwrap_or_default(),
@@ -314,7 +354,7 @@ impl Reader<'_> {
             schedule,
             disabled: disabled.unwrap_or_default(),
         };
-        for violation in violations(&fields) {
+        for violation in violations(fields.check()) {
             let (field, line) = lines.of_violation(&violation.field);
             let place = Place { file: Rc::clone(&self.file), line };
             self.problems.note(&place, format!("{field}: {}", violation.words));
@@ -323,7 +363,8 @@ impl Reader<'_> {
         let name = fields.display_name.clone();
         let mut fields = grpc::export_message(fields);
         fields.owner = owner.map(|subject| v1::Owner { subject, ..v1::Owner::default() });
-        Export { place, name, connection, connection_place, fields, said }
+        let source = source.map(|given| given.value).unwrap_or_default();
+        Export { place, name, connection, connection_place, source, source_place, fields, said }
     }
 
     fn schedule(&mut self, given: Spanned<document::Timing>) -> ExportSchedule {
@@ -432,9 +473,9 @@ fn guards_of(given: &document::Guards, said: &mut BTreeSet<Field>) -> Guards {
 }
 
 /// By the rules of the server, so that most of what it would refuse is told with its line.
-fn violations(fields: &ExportFields) -> Vec<Violation> {
-    match fields.check() {
-        Err(segue_control_plane::Refusal::Invalid(violations)) => violations,
+fn violations(checked: Result<(), Refusal>) -> Vec<Violation> {
+    match checked {
+        Err(Refusal::Invalid(violations)) => violations,
         Ok(()) | Err(_) => Vec::new(),
     }
 }

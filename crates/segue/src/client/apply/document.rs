@@ -21,6 +21,7 @@ pub(super) struct Document {
     pub(super) api_version: Spanned<String>,
     pub(super) system_schedule: Option<Spanned<Timing>>,
     pub(super) connections: Option<Vec<Connection>>,
+    pub(super) sources: Option<Vec<Source>>,
     pub(super) exports: Option<Vec<Export>>,
 }
 
@@ -61,10 +62,18 @@ pub(super) struct Sharing {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Source {
+    pub(super) name: Spanned<String>,
+    pub(super) folder: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Export {
     pub(super) name: Spanned<String>,
     pub(super) connection: Spanned<String>,
     pub(super) list: Spanned<String>,
+    pub(super) source: Option<Spanned<String>>,
     pub(super) segments: Spanned<Vec<String>>,
     pub(super) mapping: Option<Spanned<Mapping>>,
     pub(super) guards: Option<Spanned<Guards>>,

@@ -7,12 +7,21 @@ use serde_json::{Map, Value, json};
 
 use crate::client::guards::typed;
 
+/// What a file calls the things that the contract knows by their ids.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Names<'a> {
+    pub(super) connection: &'a str,
+    /// Empty: none.
+    pub(super) source: &'a str,
+}
+
 /// In the order in which differences are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Field {
     Connection,
     List,
     Segments,
+    Source,
     Email,
     Attributes,
     Properties,
@@ -30,10 +39,11 @@ pub(super) enum Field {
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Connection,
         Self::List,
         Self::Segments,
+        Self::Source,
         Self::Email,
         Self::Attributes,
         Self::Properties,
@@ -56,6 +66,7 @@ impl Field {
             Self::Connection => "connection",
             Self::List => "list",
             Self::Segments => "segments",
+            Self::Source => "source",
             Self::Email => "mapping.email",
             Self::Attributes => "mapping.attributes",
             Self::Properties => "mapping.properties",
@@ -79,6 +90,7 @@ impl Field {
             Self::Connection => "connection_id",
             Self::List => "list_id",
             Self::Segments => "segments",
+            Self::Source => "source_id",
             Self::Email => "mapping.email",
             Self::Attributes => "mapping.attributes",
             Self::Properties => "mapping.properties",
@@ -96,14 +108,15 @@ impl Field {
         }
     }
 
-    /// As the file would say it. `connection` is the name of the export's connection.
-    pub(super) fn value(self, export: &v1::Export, connection: &str) -> Value {
+    /// As the file would say it.
+    pub(super) fn value(self, export: &v1::Export, names: Names<'_>) -> Value {
         let mapping = export.mapping.as_ref();
         let guards = export.guards.unwrap_or_default();
         match self {
-            Self::Connection => connection.into(),
+            Self::Connection => names.connection.into(),
             Self::List => export.list_id.as_str().into(),
             Self::Segments => export.segments.clone().into(),
+            Self::Source => names.source.into(),
             Self::Email => mapping.map(|it| it.email.as_str()).unwrap_or_default().into(),
             Self::Attributes => {
                 let given = mapping.map(|it| it.attributes.iter()).into_iter().flatten();
@@ -183,7 +196,7 @@ mod tests {
 
     use segue_proto::v1;
 
-    use super::Field;
+    use super::{Field, Names};
 
     #[test]
     fn every_field_has_a_name_and_a_path_of_its_own() {
@@ -202,7 +215,8 @@ mod tests {
             ..bare.clone()
         };
         for field in Field::ALL {
-            assert_eq!(field.value(&bare, ""), field.value(&full, ""), "{}", field.name());
+            let value = |export| field.value(export, Names::default());
+            assert_eq!(value(&bare), value(&full), "{}", field.name());
         }
     }
 }

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use segue_proto::v1;
 
 use super::{
-    desired::{Connection, Desired, Export, KeySource},
+    desired::{Connection, Desired, Export, KeySource, Source},
     field::Field,
     plan::{Action, Change, Kind},
     present::Present,
@@ -54,7 +54,9 @@ pub(super) async fn perform(
 ) -> anyhow::Result<()> {
     let known = present.connections.iter();
     let known = known.map(|it| (it.display_name.clone(), it.id.clone())).collect();
-    let mut performer = Performer { servers, desired, keys, connections: known };
+    let sources = present.sources.iter();
+    let sources = sources.map(|it| (it.display_name.clone(), it.id.clone())).collect();
+    let mut performer = Performer { servers, desired, keys, connections: known, sources };
     for change in changes.iter_mut().filter(|it| it.action.changes_something()) {
         let done = performer.perform(change).await;
         done.with_context(|| {
@@ -72,6 +74,7 @@ struct Performer<'a> {
     keys: &'a Keys,
     /// Their ids by their names. Of two with one name the plan lets nobody use either.
     connections: BTreeMap<String, String>,
+    sources: BTreeMap<String, String>,
 }
 
 impl Performer<'_> {
@@ -86,6 +89,14 @@ impl Performer<'_> {
             }
             (Kind::Connection, Action::Update) => self.update_connection(change).await,
             (Kind::Connection, Action::Remove) => self.delete_connection(id_of(change)?).await,
+            (Kind::Source, Action::Create) => {
+                let id = self.create_source(&change.name).await?;
+                self.sources.insert(change.name.clone(), id.clone());
+                change.id = Some(id);
+                Ok(())
+            }
+            (Kind::Source, Action::Update) => self.update_source(change).await,
+            (Kind::Source, Action::Remove) => self.delete_source(id_of(change)?).await,
             (Kind::Export, Action::Create) => {
                 change.id = Some(self.create_export(&change.name).await?);
                 Ok(())
@@ -146,6 +157,35 @@ impl Performer<'_> {
         Ok(())
     }
 
+    async fn create_source(&self, name: &str) -> anyhow::Result<String> {
+        let source = Some(self.source(name)?);
+        let request = v1::CreateSourceRequest { source, request_id: String::new() };
+        let reply = self.servers.sources().create_source(asking(request)).await.map_err(explain)?;
+        Ok(present(reply.into_inner().source, "source")?.id)
+    }
+
+    async fn update_source(&self, change: &Change) -> anyhow::Result<()> {
+        let source = v1::Source { id: id_of(change)?, ..self.source(&change.name)? };
+        let request =
+            v1::UpdateSourceRequest { source: Some(source), update_mask: Some(mask_of(change)) };
+        self.servers.sources().update_source(asking(request)).await.map_err(explain)?;
+        Ok(())
+    }
+
+    async fn delete_source(&self, id: String) -> anyhow::Result<()> {
+        let request = v1::DeleteSourceRequest { id };
+        self.servers.sources().delete_source(asking(request)).await.map_err(explain)?;
+        Ok(())
+    }
+
+    /// As the file says it.
+    fn source(&self, name: &str) -> anyhow::Result<v1::Source> {
+        let mut all = self.desired.sources.iter().flatten();
+        let wanted: &Source = all.find(|it| it.name == name).context("no file has it")?;
+        let (display_name, folder) = (wanted.name.clone(), wanted.folder.clone());
+        Ok(v1::Source { display_name, folder, ..v1::Source::default() })
+    }
+
     async fn create_export(&self, name: &str) -> anyhow::Result<String> {
         let mut export = self.export(name)?;
         let owner = export.owner.take();
@@ -180,13 +220,17 @@ impl Performer<'_> {
         Ok(())
     }
 
-    /// As the file says it, with the id of its connection.
+    /// As the file says it, with the ids of its connection and its source.
     fn export(&self, name: &str) -> anyhow::Result<v1::Export> {
         let mut all = self.desired.exports.iter().flatten();
         let wanted: &Export = all.find(|it| it.name == name).context("no file has it")?;
         let connection_id = self.connections.get(&wanted.connection);
         let connection_id = connection_id.context("its connection was not made")?.clone();
-        Ok(v1::Export { connection_id, ..wanted.fields.clone() })
+        let source_id = match wanted.source.as_str() {
+            "" => String::new(),
+            name => self.sources.get(name).context("its source was not made")?.clone(),
+        };
+        Ok(v1::Export { connection_id, source_id, ..wanted.fields.clone() })
     }
 }
 

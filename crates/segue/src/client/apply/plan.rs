@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    desired::{Connection, Desired, Export, KeySource, Place, Problems, SystemSchedule},
-    field::{self, Field},
+    desired::{Connection, Desired, Export, KeySource, Place, Problems, Source, SystemSchedule},
+    field::{self, Field, Names},
     present::Present,
 };
 
@@ -30,6 +30,7 @@ pub(super) struct Change {
 pub(super) enum Kind {
     SystemSchedule,
     Connection,
+    Source,
     Export,
 }
 
@@ -66,7 +67,7 @@ pub(super) struct Difference {
 /// `known_consent` is the version of the text that somebody can have read. With `prune`, what no file names
 /// goes; but of a part that no file has at all, nothing.
 ///
-/// The order is that in which it can be done: connections before the exports that use them, and what goes
+/// The order is that in which it can be done: connections and sources before the exports that use them, and what goes
 /// after what no longer needs it.
 pub(super) fn plan(
     desired: &Desired,
@@ -79,6 +80,9 @@ pub(super) fn plan(
     changes.extend(desired.system_schedule.as_ref().map(|wanted| system(wanted, present)));
     for wanted in desired.connections.iter().flatten() {
         changes.extend(planner.connection(wanted));
+    }
+    for wanted in desired.sources.iter().flatten() {
+        changes.extend(planner.source(wanted));
     }
     for wanted in desired.exports.iter().flatten() {
         changes.extend(planner.export(wanted));
@@ -143,17 +147,37 @@ impl<'a> Planner<'a> {
         Ok(Change { kind: Kind::Connection, name: name.clone(), id, action, fields })
     }
 
+    fn source(&mut self, wanted: &Source) -> Result<Change, Noted> {
+        let Source { place, name, folder } = wanted;
+        let found = self.source_called(name, place)?;
+        let server = found.map(|it| Value::from(it.folder.as_str())).unwrap_or_default();
+        let file = folder.as_str().into();
+        let action = match found {
+            None => Action::Create,
+            Some(_) if server == file => Action::Keep,
+            Some(_) => Action::Update,
+        };
+        let differs = (action != Action::Keep).then_some("folder");
+        let fields = differs.map(|field| Difference { field, server, file, path: field });
+        let (name, id) = (name.clone(), found.map(|it| it.id.clone()));
+        let fields = fields.into_iter().collect();
+        Ok(Change { kind: Kind::Source, name, id, action, fields })
+    }
+
     fn export(&mut self, wanted: &Export) -> Result<Change, Noted> {
+        let sourced = self.need_source(&wanted.source, &wanted.source_place);
         let connected = self.need_connection(&wanted.connection, &wanted.connection_place);
         let named = |it: &&v1::Export| it.display_name == wanted.name;
         let found = self.present.exports.iter().filter(named).map(|it| (it.id.as_str(), it));
         let found = self.only(found.collect(), "export", &wanted.name, &wanted.place)?;
         connected?;
+        sourced?;
         let said = Field::ALL.into_iter().filter(|field| wanted.said.contains(field));
-        let before = found.map(|export| (export, self.name_of_connection(export)));
+        let before = found.map(|export| (export, self.names_of(export)));
+        let refers = Names { connection: &wanted.connection, source: &wanted.source };
         let differences = said.filter_map(|field| {
-            let server = before.map(|(export, connection)| field.value(export, connection));
-            let file = field.value(&wanted.fields, &wanted.connection);
+            let server = before.map(|(export, names)| field.value(export, names));
+            let file = field.value(&wanted.fields, refers);
             let differs = server.as_ref() != Some(&file);
             let server = server.unwrap_or_default();
             differs.then(|| Difference { field: field.name(), server, file, path: field.path() })
@@ -168,7 +192,7 @@ impl<'a> Planner<'a> {
         Ok(Change { kind: Kind::Export, name, id, action, fields })
     }
 
-    /// What the server has and no file names: exports first, since they hold their connections.
+    /// What the server has and no file names: exports first, since they hold their connections and sources.
     fn others(&mut self, prune: bool) -> Vec<Change> {
         let action = if prune { Action::Remove } else { Action::NotInFile };
         let other = |kind, name: &str, id: &str| {
@@ -182,12 +206,28 @@ impl<'a> Planner<'a> {
             let others = present.filter(|it| !named.contains(it.display_name.as_str()));
             changes.extend(others.map(|it| other(Kind::Export, &it.display_name, &it.id)));
         }
-        let Some(wanted) = &self.desired.connections else { return changes };
+        changes.extend(
+            self.other_connections(prune)
+                .into_iter()
+                .map(|it| other(Kind::Connection, &it.display_name, &it.id)),
+        );
+        changes.extend(
+            self.other_sources(prune)
+                .into_iter()
+                .map(|it| other(Kind::Source, &it.display_name, &it.id)),
+        );
+        changes
+    }
+
+    fn other_connections(&mut self, prune: bool) -> Vec<&'a v1::Connection> {
+        let Some(wanted) = &self.desired.connections else { return Vec::new() };
         let exports = self.desired.exports.iter().flatten();
         let named = wanted.iter().map(|it| it.name.as_str());
         let named: BTreeSet<&str> = named.chain(exports.map(|it| it.connection.as_str())).collect();
         let others = self.present.connections.iter();
-        for it in others.filter(|it| !named.contains(it.display_name.as_str())) {
+        let others: Vec<_> =
+            others.filter(|it| !named.contains(it.display_name.as_str())).collect();
+        for it in &others {
             let by = self.present.exports.iter().find(|by| by.connection_id == it.id);
             if let (true, None, Some(by)) = (prune, &self.desired.exports, by) {
                 self.problems.note_of_all(format!(
@@ -196,9 +236,37 @@ impl<'a> Planner<'a> {
                     it.display_name, it.id, by.display_name
                 ));
             }
-            changes.push(other(Kind::Connection, &it.display_name, &it.id));
         }
-        changes
+        others
+    }
+
+    fn other_sources(&mut self, prune: bool) -> Vec<&'a v1::Source> {
+        let Some(wanted) = &self.desired.sources else { return Vec::new() };
+        let exports = self.desired.exports.iter().flatten();
+        let named = wanted.iter().map(|it| it.name.as_str());
+        let named: BTreeSet<&str> = named.chain(exports.map(|it| it.source.as_str())).collect();
+        let others = self.present.sources.iter();
+        let others: Vec<_> =
+            others.filter(|it| !named.contains(it.display_name.as_str())).collect();
+        for it in &others {
+            let mut exports = self.present.exports.iter();
+            let by = exports.find(|by| by.source_id == it.id && self.keeps_source(by));
+            if let (true, Some(by)) = (prune, by) {
+                self.problems.note_of_all(format!(
+                    "the source {:?} ({}) cannot go: the export {:?} uses it, and no file gives it another; \
+                     write source: \"\" for none",
+                    it.display_name, it.id, by.display_name
+                ));
+            }
+        }
+        others
+    }
+
+    /// Whether an export has the same source afterwards: it stays, and no file says which it has.
+    fn keeps_source(&self, export: &v1::Export) -> bool {
+        let silent =
+            |it: &Export| it.name == export.display_name && !it.said.contains(&Field::Source);
+        self.desired.exports.as_ref().is_none_or(|exports| exports.iter().any(silent))
     }
 
     /// That of this name, if the server has one.
@@ -225,6 +293,30 @@ impl<'a> Planner<'a> {
         Err(Noted)
     }
 
+    /// That of this name, if the server has one.
+    fn source_called(
+        &mut self,
+        name: &str,
+        place: &Place,
+    ) -> Result<Option<&'a v1::Source>, Noted> {
+        let named = self.present.sources.iter().filter(|it| it.display_name == name);
+        let found = named.map(|it| (it.id.as_str(), it)).collect();
+        self.only(found, "source", name, place)
+    }
+
+    /// As of a connection; but an export needs none.
+    fn need_source(&mut self, name: &str, place: &Place) -> Result<(), Noted> {
+        if name.is_empty() || self.desired.sources.iter().flatten().any(|it| it.name == name) {
+            return Ok(());
+        }
+        if self.source_called(name, place)?.is_some() {
+            return Ok(());
+        }
+        let words = "source: neither the files nor the server have one that is called";
+        self.problems.note(place, format!("{words} {name:?}"));
+        Err(Noted)
+    }
+
     /// Things are known by their names; so where two have one name, nobody knows which is meant.
     fn only<T>(
         &mut self,
@@ -247,10 +339,14 @@ impl<'a> Planner<'a> {
         Ok(found.into_iter().next().map(|(_, it)| it))
     }
 
-    /// Its id, should nobody be able to see the connection.
-    fn name_of_connection(&self, export: &'a v1::Export) -> &'a str {
-        let found = self.present.connections.iter().find(|it| it.id == export.connection_id);
-        found.map_or(export.connection_id.as_str(), |it| it.display_name.as_str())
+    /// Their ids, should nobody be able to see them.
+    fn names_of(&self, export: &'a v1::Export) -> Names<'a> {
+        let connection = self.present.connections.iter().find(|it| it.id == export.connection_id);
+        let source = self.present.sources.iter().find(|it| it.id == export.source_id);
+        Names {
+            connection: connection.map_or(&export.connection_id, |it| &it.display_name),
+            source: source.map_or(&export.source_id, |it| &it.display_name),
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use segue_proto::v1;
 
-use crate::client::{Servers, asking, explain};
+use crate::client::{Servers, asking, explain, sources};
 
 #[derive(Debug, Default)]
 pub(super) struct Present {
     /// `None`: off.
     pub(super) system_schedule: Option<v1::Schedule>,
     pub(super) connections: Vec<v1::Connection>,
+    pub(super) sources: Vec<v1::Source>,
     pub(super) exports: Vec<v1::Export>,
 }
 
@@ -19,6 +20,7 @@ impl Present {
         Ok(Self {
             system_schedule: reply.into_inner().schedule,
             connections: connections(servers).await?,
+            sources: sources::all(servers).await?,
             exports: exports(servers).await?,
         })
     }

@@ -61,6 +61,7 @@ fn schema_names_exactly_the_fields_that_are_read() {
         ("apiKey", fields_of::<document::KeyPlace>()),
         ("consent", fields_of::<document::Consent>()),
         ("sharing", fields_of::<document::Sharing>()),
+        ("source", fields_of::<document::Source>()),
         ("export", fields_of::<document::Export>()),
         ("mapping", fields_of::<document::Mapping>()),
         ("guards", fields_of::<document::Guards>()),
@@ -101,9 +102,10 @@ fn full() -> Value {
             {"name": "C", "apiKey": {"serverEnv": "C"}, "consent": {"version": "1", "acceptedBy": "Bo"}},
             {"name": "D", "apiKey": {"serverFile": "d"}, "consent": {"version": "1", "acceptedBy": "Bo"}},
         ],
+        "sources": [{"name": "CRM", "folder": "crm/daily"}],
         "exports": [
             {
-                "name": "N", "connection": "A", "list": "LIST01", "segments": ["a.csv"],
+                "name": "N", "connection": "A", "list": "LIST01", "source": "CRM", "segments": ["a.csv"],
                 "mapping": {
                     "email": "mail", "attributes": {"location.city": "town"},
                     "properties": ["tier"], "defaultCountry": "DE",

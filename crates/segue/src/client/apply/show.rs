@@ -30,6 +30,7 @@ pub(super) fn headline(change: &Change) -> String {
     let kind = match change.kind {
         Kind::SystemSchedule => "schedule of the system",
         Kind::Connection => "connection",
+        Kind::Source => "source",
         Kind::Export => "export",
     };
     let mut line = format!("{sign} {kind}");

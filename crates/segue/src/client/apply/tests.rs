@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     desired::KeySource,
-    field::Field,
+    field::{Field, Names},
     source::Source,
     testing::{desired, read},
 };
@@ -84,7 +84,8 @@ fn words_that_old_yaml_takes_for_something_else_are_words() {
         (Select::Only, ["on", "y", "12"].map(str::to_owned).into())
     );
     let schedule = export("  schedule: {at: [03:00], timeZone: Europe/Oslo}").schedule;
-    let value = Field::Schedule.value(&v1::Export { schedule, ..v1::Export::default() }, "");
+    let export = v1::Export { schedule, ..v1::Export::default() };
+    let value = Field::Schedule.value(&export, Names::default());
     assert_eq!(value, json!({"at": ["03:00"], "timeZone": "Europe/Oslo"}));
 }
 
@@ -146,6 +147,19 @@ fn what_is_wrong_is_told_with_file_line_and_field() {
         (with("").replace("  list: LIST01\n", ""), ["1.yaml:", "list"]),
         (with("").replace("News", "' '"), ["1.yaml:3: name: is blank", ""]),
         (with("  list: LIST02"), ["1.yaml:7", "list"]),
+        (
+            "apiVersion: segue/v1\nsources:\n- name: CRM\n  folder: crm/*".to_owned(),
+            ["1.yaml:4: folder: holds *", "globs"],
+        ),
+        (
+            "apiVersion: segue/v1\nsources:\n- name: ''\n  folder: crm".to_owned(),
+            ["1.yaml:3: name: is empty", ""],
+        ),
+        (
+            "apiVersion: segue/v1\nsources: [{name: A, folder: a}, {name: A, folder: b}]"
+                .to_owned(),
+            ["1.yaml:2: name: 1.yaml:2 has the source \"A\" already", ""],
+        ),
         ("apiVersion: segue/v0".to_owned(), ["1.yaml:1: apiVersion", "segue/v1"]),
         ("exports: []".to_owned(), ["1.yaml:1", "apiVersion"]),
         (String::new(), ["1.yaml", ""]),

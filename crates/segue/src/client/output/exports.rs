@@ -13,6 +13,7 @@ pub(in crate::client) struct Export {
     display_name: String,
     connection_id: String,
     list_id: String,
+    source_id: String,
     segments: Vec<String>,
     mapping: Option<Mapping>,
     guards: Option<Guards>,
@@ -78,6 +79,7 @@ impl From<v1::Export> for Export {
             display_name: export.display_name,
             connection_id: export.connection_id,
             list_id: export.list_id,
+            source_id: export.source_id,
             segments: export.segments,
             mapping: export.mapping.map(Mapping::from),
             guards: export.guards.map(|guards| Guards {
@@ -136,6 +138,7 @@ impl Shown for Export {
         "NAME",
         "CONNECTION",
         "LIST",
+        "SOURCE",
         "SEGMENTS",
         "OWNER",
         "SCHEDULE",
@@ -152,7 +155,8 @@ impl Shown for Export {
         let mut cells = vec![id.clone(), display_name.clone(), connection.to_owned()];
         let owner = self.owner.as_ref().map_or("-", |owner| &owner.display_name);
         let schedule = if self.disabled { "disabled" } else { schedule };
-        cells.extend([list_id.clone(), self.segments.join(" ")]);
+        let source = if self.source_id.is_empty() { "-" } else { &self.source_id };
+        cells.extend([list_id.clone(), source.to_owned(), self.segments.join(" ")]);
         cells.extend([owner.to_owned(), schedule.to_owned()]);
         cells.push(match (&self.next_run_at, &self.schedule_problem) {
             (next, Some(problem)) => {

@@ -12,7 +12,8 @@ use crate::ui;
 pub(in crate::client) struct Columns {
     pub(in crate::client) sent: Vec<Column>,
     not_sent: Vec<String>,
-    new_columns: Vec<String>,
+    #[serde(rename = "new_columns")]
+    new: Vec<String>,
     settled_at: Option<String>,
     problem: String,
 }
@@ -28,7 +29,7 @@ impl From<v1::Columns> for Columns {
     fn from(columns: v1::Columns) -> Self {
         let v1::Columns { sent, not_sent, new_columns, settled_at, problem } = columns;
         let sent = sent.into_iter().map(Column::from).collect();
-        Self { sent, not_sent, new_columns, settled_at: time(settled_at), problem }
+        Self { sent, not_sent, new: new_columns, settled_at: time(settled_at), problem }
     }
 }
 
@@ -52,7 +53,7 @@ impl Columns {
         let mut notes = Vec::new();
         match (&self.settled_at, self.problem.as_str()) {
             (Some(at), "") => {
-                notes.push(format!("settled at {at}, and kept until you ask for more"))
+                notes.push(format!("settled at {at}, and kept until you ask for more"));
             }
             (_, "") => notes.push("not settled yet: its first run decides".to_owned()),
             (_, problem) => {
@@ -60,10 +61,10 @@ impl Columns {
             }
         }
         notes.extend(not_sent(&self.not_sent));
-        if !self.new_columns.is_empty() {
+        if !self.new.is_empty() {
             notes.push(format!(
                 "new in the last run, and not sent: {}; to send them too, settle the columns with --again",
-                self.new_columns.join(", ")
+                self.new.join(", ")
             ));
         }
         notes

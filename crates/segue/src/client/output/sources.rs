@@ -5,6 +5,32 @@ use super::{Shown, short, time};
 use crate::ui;
 
 #[derive(Serialize)]
+pub(in crate::client) struct Source {
+    id: String,
+    display_name: String,
+    folder: String,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+impl From<v1::Source> for Source {
+    fn from(source: v1::Source) -> Self {
+        let v1::Source { id, display_name, folder, created_at, updated_at } = source;
+        let (created_at, updated_at) = (time(created_at), time(updated_at));
+        Self { id, display_name, folder, created_at, updated_at }
+    }
+}
+
+impl Shown for Source {
+    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "FOLDER"];
+
+    fn cells(&self) -> Vec<String> {
+        let folder = if self.folder.is_empty() { "(the source folder)" } else { &self.folder };
+        vec![self.id.clone(), self.display_name.clone(), folder.to_owned()]
+    }
+}
+
+#[derive(Serialize)]
 pub(in crate::client) struct SourceEntry {
     path: String,
     is_folder: bool,

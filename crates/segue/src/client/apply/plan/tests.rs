@@ -17,10 +17,13 @@ connections:
   apiKey: {env: SHOP_KEY}
   consent: {version: "2026-11", acceptedBy: Ada Example}
   sharing: {contributors: true, lists: [LIST01]}
+sources:
+- {name: CRM, folder: crm/daily}
 exports:
 - name: News
   connection: Shop
   list: LIST01
+  source: CRM
   segments: [a.csv, b.csv]
   mapping:
     email: mail
@@ -55,6 +58,15 @@ fn connection(id: &str, name: &str) -> v1::Connection {
     }
 }
 
+fn source(id: &str, name: &str) -> v1::Source {
+    v1::Source {
+        id: id.to_owned(),
+        display_name: name.to_owned(),
+        folder: "crm/daily".to_owned(),
+        ..v1::Source::default()
+    }
+}
+
 fn owner(subject: &str) -> v1::Owner {
     v1::Owner { subject: subject.to_owned(), display_name: "Ada".to_owned() }
 }
@@ -71,6 +83,7 @@ fn export() -> v1::Export {
         display_name: text("News"),
         connection_id: text("con_1"),
         list_id: text("LIST01"),
+        source_id: text("src_1"),
         segments: vec![text("a.csv"), text("b.csv")],
         mapping: Some(v1::Mapping {
             email: text("mail"),
@@ -110,6 +123,7 @@ fn present() -> Present {
             time_zone: "Europe/Berlin".to_owned(),
         }),
         connections: vec![connection("con_1", "Shop")],
+        sources: vec![source("src_1", "CRM")],
         exports: vec![export()],
     }
 }
@@ -143,6 +157,7 @@ fn what_is_as_the_file_says_is_kept() {
         [
             (Kind::SystemSchedule, "", "-", Action::Keep),
             (Kind::Connection, "Shop", "con_1", Action::Keep),
+            (Kind::Source, "CRM", "src_1", Action::Keep),
             (Kind::Export, "News", "exp_1", Action::Keep),
         ]
     );
@@ -150,13 +165,14 @@ fn what_is_as_the_file_says_is_kept() {
 }
 
 #[test]
-fn what_the_server_lacks_is_made_connections_before_exports() {
+fn what_the_server_lacks_is_made_connections_and_sources_before_exports() {
     let changes = planned(&desired(ALL), &Present::default(), false);
     assert_eq!(
         outline(&changes),
         [
             (Kind::SystemSchedule, "", "-", Action::Update),
             (Kind::Connection, "Shop", "-", Action::Create),
+            (Kind::Source, "CRM", "-", Action::Create),
             (Kind::Export, "News", "-", Action::Create),
         ]
     );
@@ -171,9 +187,10 @@ fn what_the_server_lacks_is_made_connections_before_exports() {
             ("sharing", Value::Null, json!({"contributors": true, "lists": ["LIST01"]})),
         ]
     );
-    let said: Vec<_> = changes[2].fields.iter().map(|it| it.field).collect();
+    assert_eq!(differences(&changes[2]), [("folder", Value::Null, json!("crm/daily"))]);
+    let said: Vec<_> = changes[3].fields.iter().map(|it| it.field).collect();
     assert_eq!(said, Field::ALL.map(Field::name));
-    assert!(changes[2].fields.iter().all(|it| it.server.is_null()));
+    assert!(changes[3].fields.iter().all(|it| it.server.is_null()));
 }
 
 /// An export that differs from [`export`] in nothing but this field.
@@ -185,6 +202,7 @@ fn drifted(field: Field) -> (v1::Export, Value) {
         Field::Connection => export.connection_id = "con_2".to_owned(),
         Field::List => export.list_id = "LIST02".to_owned(),
         Field::Segments => export.segments.reverse(),
+        Field::Source => export.source_id = "src_2".to_owned(),
         Field::Email => mapping.email.clear(),
         Field::Attributes => drop(mapping.attributes.remove("first_name")),
         Field::Properties => mapping.properties = None,
@@ -205,6 +223,7 @@ fn drifted(field: Field) -> (v1::Export, Value) {
         Field::Connection => json!("Other shop"),
         Field::List => json!("LIST02"),
         Field::Segments => json!(["b.csv", "a.csv"]),
+        Field::Source => json!("Other source"),
         Field::Email => json!(""),
         Field::Attributes => json!({"location.city": "town"}),
         Field::Properties => json!("all"),
@@ -227,6 +246,7 @@ fn drift_of_each_field_is_noticed_and_only_that_field_is_changed() {
         let (export, server) = drifted(field);
         let mut present = present();
         present.connections.push(connection("con_2", "Other shop"));
+        present.sources.push(source("src_2", "Other source"));
         present.exports = vec![export];
         let changes = planned(&file, &present, false);
         let change = changes.iter().find(|it| it.kind == Kind::Export).unwrap();
@@ -275,14 +295,16 @@ fn what_no_file_names_stays_and_goes_only_with_prune() {
     present.connections.push(connection("con_2", "Old shop"));
     let other = v1::Export { id: "exp_2".to_owned(), display_name: "Old".to_owned(), ..export() };
     present.exports.push(other);
+    present.sources.push(source("src_2", "Old source"));
     let file = desired(ALL);
     for (prune, action) in [(false, Action::NotInFile), (true, Action::Remove)] {
         let changes = planned(&file, &present, prune);
         assert_eq!(
-            outline(&changes)[3..],
+            outline(&changes)[4..],
             [
                 (Kind::Export, "Old", "exp_2", action),
                 (Kind::Connection, "Old shop", "con_2", action),
+                (Kind::Source, "Old source", "src_2", action),
             ]
         );
     }
@@ -290,7 +312,7 @@ fn what_no_file_names_stays_and_goes_only_with_prune() {
 
 #[test]
 fn part_that_no_file_has_is_not_looked_at_even_with_prune() {
-    for text in ["", "systemSchedule: never", "connections: []", "exports: []"] {
+    for text in ["", "systemSchedule: never", "connections: []", "sources: []", "exports: []"] {
         let text = format!("apiVersion: segue/v1\n{text}");
         let without_exports = Present { exports: Vec::new(), ..present() };
         let changes = planned(&desired(&text), &without_exports, true);
@@ -298,6 +320,7 @@ fn part_that_no_file_has_is_not_looked_at_even_with_prune() {
         let expected = match text.rsplit('\n').next().unwrap() {
             "systemSchedule: never" => vec![(Kind::SystemSchedule, Action::Update)],
             "connections: []" => vec![(Kind::Connection, Action::Remove)],
+            "sources: []" => vec![(Kind::Source, Action::Remove)],
             _ => vec![],
         };
         assert_eq!(kinds, expected, "{text}");
@@ -329,7 +352,7 @@ fn two_of_one_name_on_the_server_are_an_error_only_if_the_file_means_one() {
     let mut twice = present();
     twice.exports.push(v1::Export { id: "exp_9".to_owned(), ..export() });
     let words = refused(ALL, &twice, false);
-    assert!(words.starts_with("1.yaml:10: the server has 2 exports"), "{words}");
+    assert!(words.starts_with("1.yaml:12: the server has 2 exports"), "{words}");
     assert!(words.contains("exp_1, exp_9"), "{words}");
 
     let mut twice = present();
@@ -357,6 +380,59 @@ exports:
         words,
         "1.yaml:5: connection: neither the files nor the server have one that is called \"Nowhere\""
     );
+}
+
+#[test]
+fn drift_of_a_source_is_noticed() {
+    let mut present = present();
+    present.sources[0].folder = "crm".to_owned();
+    let changes = planned(&desired(ALL), &present, false);
+    assert_eq!(outline(&changes)[2], (Kind::Source, "CRM", "src_1", Action::Update));
+    assert_eq!(differences(&changes[2]), [("folder", json!("crm"), json!("crm/daily"))]);
+    assert_eq!(changes[2].fields[0].path, "folder");
+}
+
+#[test]
+fn export_needs_a_source_of_the_files_or_of_the_server_or_none() {
+    let text = |source: &str| {
+        format!(
+            "apiVersion: segue/v1
+exports:
+- {{name: News, connection: Shop, list: LIST01, segments: [a.csv, b.csv],
+   source: {source}}}"
+        )
+    };
+    let words = refused(&text("Nowhere"), &present(), false);
+    assert_eq!(
+        words,
+        "1.yaml:4: source: neither the files nor the server have one that is called \"Nowhere\""
+    );
+    let kept = planned(&desired(&text("CRM")), &present(), false);
+    assert_eq!(outline(&kept), [(Kind::Export, "News", "exp_1", Action::Keep)]);
+    let none = planned(&desired(&text("''")), &present(), false);
+    assert_eq!(differences(&none[0]), [("source", json!("CRM"), json!(""))]);
+}
+
+#[test]
+fn source_that_an_export_keeps_cannot_be_pruned() {
+    let exports = "exports:
+- {name: News, connection: Shop, list: LIST01, segments: [a.csv, b.csv]";
+    for (exports, refuses) in [
+        (String::new(), true),
+        (format!("{exports}}}"), true),
+        (format!("{exports}, source: ''}}"), false),
+        ("exports: []".to_owned(), false),
+    ] {
+        let text = format!("apiVersion: segue/v1\nsources: []\n{exports}");
+        if refuses {
+            let words = refused(&text, &present(), true);
+            assert!(words.contains("\"CRM\" (src_1)") && words.contains("\"News\""), "{words}");
+        } else {
+            let changes = planned(&desired(&text), &present(), true);
+            let last = outline(&changes).pop().unwrap();
+            assert_eq!(last, (Kind::Source, "CRM", "src_1", Action::Remove));
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use segue_access::Principal;
 use segue_model::{Id, SourceId};
 use segue_store::{
-    Tx, read_admin,
+    StoreError, Tx, read_admin,
     write::{
         requests::{self, Made, RequestKind},
         settings,
@@ -15,7 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    ControlPlane, Error, ExportFields, Refusal, Thing, Violation,
+    ControlPlane, Error, ExportFields, Refusal, SavedExport, Thing, Violation,
     audit::{Action, changes, note},
     exports::{check_display_name, check_segment, text},
     refusal::Obstacle,
@@ -133,7 +133,17 @@ pub(crate) async fn lock_source(tx: &mut Tx, id: SourceId) -> Result<Source, Err
     found.ok_or_else(|| Refusal::no_such(Thing::Source, id).into())
 }
 
-/// The patterns of an export below the workers' source folder, as every worker understands them: what a run reads.
+/// What a run of an export reads that begins now: patterns below the workers' source folder, as every worker
+/// understands them.
+pub(crate) async fn patterns_of(tx: &mut Tx, export: &SavedExport) -> Result<Vec<String>, Error> {
+    let Some(id) = export.fields.source else { return Ok(patterns(&export.fields, None)) };
+    // None is deleted while an export uses it.
+    let lost = || StoreError::Inconsistent { what: format!("{id} of {} is lost", export.id) };
+    let source = sources::find(tx, id).await?.ok_or_else(lost)?;
+    Ok(patterns(&export.fields, Some(&source)))
+}
+
+/// The segments of an export, with the folder of its source in front of them.
 pub(crate) fn patterns(export: &ExportFields, source: Option<&Source>) -> Vec<String> {
     match source.map_or("", |source| source.folder.as_str()) {
         "" => export.segments.clone(),

@@ -1,7 +1,7 @@
 use segue_access::Principal;
 use segue_model::{Cause, ExportId, Guards, Id, Micros, RunId, RunView};
 use segue_store::{
-    StoreError, Tx, read,
+    Tx, read,
     write::{
         columns::RunColumns,
         connections,
@@ -9,7 +9,6 @@ use segue_store::{
         requests::{self, Made, RequestKind},
         retries::{self, Ended, Left},
         runs::{self, NewRun, Origin},
-        sources::{self, Source},
     },
 };
 use serde_json::{Value, json};
@@ -22,7 +21,7 @@ use crate::{
     connections::unreadable,
     exports::{lock_export, refuse_second_run, text, who},
     rights::{may_manage, may_use, may_use_id, owner},
-    sources::patterns,
+    sources::patterns_of,
 };
 
 /// Whoever an export runs for may not do that any more.
@@ -137,7 +136,7 @@ impl ControlPlane {
             export.timing = Timing { next: export.timing.next, ..Timing::default() };
             exports::update(&mut tx, &export.to_row()?).await?;
         }
-        let source = source_of(&mut tx, &export).await?;
+        let patterns = patterns_of(&mut tx, &export).await?;
         let StartOptions { override_guards, trial_rows } = *options;
         let guards = export.fields.guards.of_run(override_guards, trial_rows.is_some());
         let new = NewRun {
@@ -151,7 +150,7 @@ impl ControlPlane {
                 run,
                 account_id,
                 export.fields.list_id.clone(),
-                wanted_plan(&export.fields, source.as_ref(), trial_rows)?,
+                wanted_plan(&export.fields, &patterns, trial_rows)?,
                 Origin {
                     cause: *cause,
                     export: Some(export.id),
@@ -409,23 +408,16 @@ fn run_of(request_id: &str, made: Made, content: &str) -> Result<RunId, Error> {
     }
 }
 
-/// The source of an export, as it is now. None can be deleted while the export uses it.
-async fn source_of(tx: &mut Tx, export: &SavedExport) -> Result<Option<Source>, Error> {
-    let Some(id) = export.fields.source else { return Ok(None) };
-    let lost = || StoreError::Inconsistent { what: format!("{id} of {} is lost", export.id) };
-    Ok(Some(sources::find(tx, id).await?.ok_or_else(lost)?))
-}
-
 /// What the first reading makes a plan of. The worker knows it as `WantedPlan`.
 fn wanted_plan(
     fields: &ExportFields,
-    source: Option<&Source>,
+    patterns: &[String],
     trial_rows: Option<u64>,
 ) -> Result<String, Error> {
     let options = fields.mapping.options().map_err(Refusal::Invalid)?;
     let mut plan = json!({
         "kind": "wanted",
-        "sources": patterns(fields, source),
+        "sources": patterns,
         "options": options,
         "allow_live_flows": fields.guards.allow_live_flows,
     });

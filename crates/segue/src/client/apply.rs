@@ -6,6 +6,7 @@
 mod desired;
 mod document;
 mod field;
+mod lines;
 mod perform;
 mod plan;
 mod present;

@@ -229,7 +229,17 @@ async function describeExport(ada) {
   await title(page, EXPORT);
   await page.getByText("Every Monday and Thursday at 06:30 (Europe/Berlin).").waitFor();
   await page.getByText("It has not run yet").waitFor();
+  await page.getByRole("row", { name: /loyalty_tier/ }).getByText("properties.loyalty").first().waitFor();
   await ada.look("export-before-its-first-run");
+  await page.getByRole("button", { name: "Settle columns anew" }).click();
+  await page.getByText("The columns are settled anew").waitFor();
+  await page.getByRole("link", { name: "Preview" }).click();
+  await title(page, "Preview");
+  await page.getByText("Nothing was sent").waitFor();
+  await page.getByRole("region", { name: "Profile 1", exact: true }).getByText('"email":').waitFor();
+  await page.getByRole("row", { name: /email_invalid/ }).first().waitFor();
+  await ada.look("export-preview");
+  await page.getByRole("link", { name: EXPORT }).click();
   await page.getByRole("link", { name: "Edit" }).click();
   await title(page, "Edit an export");
   assert.ok(await page.getByLabel("Thursday").isChecked());

@@ -216,4 +216,72 @@ mod tests {
         assert!(told.problem.is_some_and(|words| words.contains("the columns are: name")));
         assert_eq!(told.columns[0].attribute, "");
     }
+
+    fn settle(sources: &[&str], options: &str) -> Asked {
+        let sources = sources.iter().map(|it| (*it).to_owned()).collect();
+        Asked::Settle { within: "crm".into(), sources, options: options.to_owned() }
+    }
+
+    fn preview(columns: Option<String>) -> Asked {
+        Asked::Preview {
+            within: "crm".into(),
+            sources: vec!["a.csv".into()],
+            options: "{}".into(),
+            columns,
+            list_id: "LIST01".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn columns_are_settled_by_what_the_export_says() {
+        let options = r#"{"map":["properties.rank=tier"],"properties":"none"}"#;
+        let Ok(Found::Settled { mapping }) = ask(people, settle(&["a.csv"], options)).await else {
+            panic!("nothing is settled")
+        };
+        let mapping: segue_profile::Mapping = serde_json::from_str(&mapping).unwrap();
+        let told: Vec<_> = mapping.describe().map(|[attribute, ..]| attribute).collect();
+        assert_eq!(
+            (told, mapping.unsent()),
+            (vec!["email".into(), "properties.rank".into()], &["visits".to_owned()][..])
+        );
+        let words = ask(people, settle(&["b.csv"], "{}")).await.unwrap_err();
+        assert!(words.contains("b.csv"), "{words}");
+    }
+
+    #[tokio::test]
+    async fn preview_goes_by_the_columns_that_are_settled() {
+        let Ok(Found::Settled { mapping }) = ask(people, settle(&["a.csv"], "{}")).await else {
+            panic!("nothing is settled")
+        };
+        let more = |folder: &Path| {
+            people(folder);
+            let rows = "town,email,tier,visits\nUlm,a@example.com,gold,many\n,nobody,,2\n";
+            fs::write(folder.join("crm/a.csv"), rows).unwrap();
+        };
+        let Ok(Found::Previewed(told)) = ask(more, preview(Some(mapping.clone()))).await else {
+            panic!("no preview")
+        };
+        assert_eq!((told.rows, told.profiles, told.batches, told.warnings), (2, 1, 1, 1));
+        assert!(told.complete && told.source_bytes > 0);
+        let first: serde_json::Value = serde_json::from_str(&told.first[0]).unwrap();
+        assert_eq!(first["attributes"]["properties"], serde_json::json!({ "tier": "gold" }));
+        assert_eq!(
+            (&told.drawn[0][..], &told.first_rejects[0].identifier[..]),
+            ("a@example.com", "nobody")
+        );
+        assert!(told.mapping.contains(r#""unsent":["town"]"#), "{}", told.mapping);
+        // By its rows alone it would send more.
+        let Ok(Found::Previewed(told)) = ask(more, preview(None)).await else {
+            panic!("no preview")
+        };
+        assert!(told.first[0].contains("Ulm") && told.first[0].contains("many"));
+        assert!(!format!("{told:?}").contains("Ulm"));
+
+        let fewer = |folder: &Path| {
+            people(folder);
+            fs::write(folder.join("crm/a.csv"), "email,visits\na@example.com,1\n").unwrap();
+        };
+        let words = ask(fewer, preview(Some(mapping))).await.unwrap_err();
+        assert!(words.contains("no column \"tier\"") && words.contains("settle"), "{words}");
+    }
 }

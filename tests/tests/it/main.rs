@@ -42,6 +42,7 @@ mod services_faults;
 mod services_guards;
 mod services_keys;
 mod services_lists;
+mod services_preview;
 mod services_same;
 mod services_schedule;
 mod services_sources;

@@ -112,3 +112,32 @@ impl SplitMix {
         (mixed ^ (mixed >> 31)) % bound
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Kept, Tally};
+    use crate::read::{ReadError, Sink as _};
+
+    #[test]
+    fn sample_has_its_size_and_takes_from_the_end_as_well_as_from_the_beginning() {
+        let mut tally = Tally::new(Kept { profiles: 2, drawn: 100, ..Kept::default() }, 7);
+        for nth in 0..10_000 {
+            tally.look(format!("{{{nth}}}").as_bytes(), nth.to_string().as_bytes());
+        }
+        assert_eq!(tally.first, ["{0}", "{1}"]);
+        assert_eq!(tally.drawn.len(), 100);
+        let late = tally.drawn.iter().filter(|it| it.parse::<u32>().unwrap() >= 5000).count();
+        assert!((25..75).contains(&late), "{late} of 100 are of the second half");
+    }
+
+    #[test]
+    fn reading_ends_when_its_time_is_over() {
+        let now = Instant::now();
+        let until = |until| Tally::new(Kept { until: Some(until), ..Kept::default() }, 7);
+        assert!(matches!(until(now).progress(1, 1), Err(ReadError::Stopped)));
+        until(now + Duration::from_hours(1)).progress(1, 1).unwrap();
+        Tally::new(Kept::default(), 7).progress(1, 1).unwrap();
+    }
+}

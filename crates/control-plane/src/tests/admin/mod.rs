@@ -10,6 +10,7 @@ mod guards;
 mod key_references;
 mod lists;
 mod looks;
+mod preview;
 mod races;
 mod recover;
 mod retries;

@@ -132,7 +132,7 @@ fn segments_are_listed_and_described_by_all_in_one() {
 #[test]
 fn segments_are_listed_and_described_by_services_apart() {
     let sim = Sim::free();
-    let services = Services::apart(&sim, SHAPE);
+    let services = Services::apart(&sim, Shape { statuses: 1, ..SHAPE });
     // A worker is ready before the control-plane has heard what it takes.
     wait_for("a worker looks at files", || {
         services.ask_for(&["sources", "segments", "--output", "json"]).0.filter(|code| *code == 0)

@@ -51,10 +51,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             let reply = client.create_export(asking(request)).await.map_err(explain)?;
             show(&servers, reply.into_inner().export)?;
         }
-        Exports::Get { export: id } => {
-            let request = asking(v1::GetExportRequest { id });
-            show(&servers, client.get_export(request).await.map_err(explain)?.into_inner().export)?;
-        }
+        Exports::Get { export } => get(&servers, export).await?,
         Exports::List { connection } => list(&servers, connection.unwrap_or_default()).await?,
         Exports::Update {
             export: id,
@@ -117,6 +114,12 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
         Exports::Delete { export } => delete(&servers, export).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn get(servers: &Servers, id: String) -> anyhow::Result<()> {
+    let request = asking(v1::GetExportRequest { id });
+    let reply = servers.exports().get_export(request).await.map_err(explain)?;
+    show(servers, reply.into_inner().export)
 }
 
 async fn disable(servers: &Servers, id: String, disabled: bool) -> anyhow::Result<()> {

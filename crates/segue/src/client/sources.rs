@@ -1,5 +1,3 @@
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, not Markdown")]
-
 use std::process::ExitCode;
 
 use anyhow::bail;

@@ -47,10 +47,7 @@ pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
             };
             return create(&servers, export, request_id.unwrap_or_default(), guards.yes).await;
         }
-        Exports::Get { export: id } => {
-            let request = asking(v1::GetExportRequest { id });
-            show(&servers, client.get_export(request).await.map_err(explain)?.into_inner().export)?;
-        }
+        Exports::Get { export } => get(&servers, export).await?,
         Exports::List { connection } => list(&servers, connection.unwrap_or_default()).await?,
         Exports::Update {
             export: id,
@@ -146,6 +143,12 @@ async fn change(
 fn nothing_saved() -> ExitCode {
     ui::note("nothing was saved");
     ExitCode::from(interrupt::EXIT_CODE)
+}
+
+async fn get(servers: &Servers, id: String) -> anyhow::Result<()> {
+    let request = asking(v1::GetExportRequest { id });
+    let reply = servers.exports().get_export(request).await.map_err(explain)?;
+    show(servers, reply.into_inner().export)
 }
 
 async fn disable(servers: &Servers, id: String, disabled: bool) -> anyhow::Result<()> {

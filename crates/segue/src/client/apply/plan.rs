@@ -174,10 +174,10 @@ impl<'a> Planner<'a> {
         sourced?;
         let said = Field::ALL.into_iter().filter(|field| wanted.said.contains(field));
         let before = found.map(|export| (export, self.names_of(export)));
-        let refers = Names { connection: &wanted.connection, source: &wanted.source };
+        let called = Names { connection: &wanted.connection, source: &wanted.source };
         let differences = said.filter_map(|field| {
             let server = before.map(|(export, names)| field.value(export, names));
-            let file = field.value(&wanted.fields, refers);
+            let file = field.value(&wanted.fields, called);
             let differs = server.as_ref() != Some(&file);
             let server = server.unwrap_or_default();
             differs.then(|| Difference { field: field.name(), server, file, path: field.path() })

@@ -17,7 +17,6 @@ use crate::{interrupt, ui};
 
 pub(super) async fn run(args: ExportsArgs) -> anyhow::Result<ExitCode> {
     let servers = Servers::new(&args.server)?;
-    let mut client = servers.exports();
     match args.command {
         Exports::Create {
             display_name,

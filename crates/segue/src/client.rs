@@ -4,6 +4,7 @@
 mod apply;
 mod args;
 mod args_admin;
+mod args_runs;
 mod audit;
 mod connections;
 mod exports;
@@ -38,11 +39,11 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 pub(crate) use args::{
-    ApplyArgs, ConnectionsArgs, ExportsArgs, JobsArgs, ListsArgs, RunsArgs, ScheduleArgs,
-    TokensArgs,
+    ApplyArgs, ConnectionsArgs, ExportsArgs, ListsArgs, ScheduleArgs, TokensArgs,
 };
 use args::{Output, ServerArgs};
 pub(crate) use args_admin::{AuditArgs, KeysArgs};
+pub(crate) use args_runs::{JobsArgs, RunsArgs};
 pub(crate) use sources::SourcesArgs;
 use token::Caller;
 

@@ -95,7 +95,8 @@ fn one_trace_leads_from_the_call_through_every_job_to_klaviyo() {
     let [(service, started)] = &started[..] else { panic!("{started:?}") };
     assert_eq!(service, "segue-control-plane");
     let of_the_run = |span: &Span| {
-        span.name == "job.run"
+        // What becomes of columns is looked at for whoever saves the export, in the trace of that call.
+        (span.name == "job.run" && attribute(span, "job.kind") != "look")
             || (span.name == "klaviyo.call" && attribute(span, "klaviyo.endpoint") == "import")
     };
     let mut kinds = BTreeSet::new();

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     Servers,
-    args::{DeadJobs, Jobs, JobsArgs},
+    args_runs::{DeadJobs, Jobs, JobsArgs},
     asking, explain,
     output::{self, DeadJob},
 };

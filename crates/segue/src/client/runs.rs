@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Output, Servers,
-    args::{Runs, RunsArgs},
+    args_runs::{Runs, RunsArgs},
     asking, explain,
     output::{self, Run},
     present, watch,

@@ -240,7 +240,8 @@ async function describeExport(ada) {
   await ada.look("export-with-columns");
   await page.getByRole("link", { name: "Preview" }).click();
   await title(page, "Preview");
-  await page.getByText("Nothing was sent").waitFor();
+  await page.getByText("What a run would send now.").waitFor();
+  await page.getByRole("alert").getByText("max_rejects: 2 of 3 rows").waitFor();
   await page.getByRole("region", { name: "Profile 1", exact: true }).getByText('"email":').waitFor();
   await page.getByRole("row", { name: /email_invalid/ }).first().waitFor();
   await ada.look("export-preview");

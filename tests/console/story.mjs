@@ -235,7 +235,7 @@ async function describeExport(ada) {
   copyFileSync(join(source, "bad.csv"), join(shop, "people.csv"));
   await page.getByRole("button", { name: "Settle columns anew" }).click();
   await page.getByText("The columns are settled anew").waitFor();
-  const column = page.getByRole("region", { name: "Columns" }).getByRole("row", { name: /loyalty_tier/ });
+  const column = page.getByRole("table", { name: "Columns that are sent" }).getByRole("row", { name: /loyalty_tier/ });
   await column.getByText("properties.loyalty", { exact: true }).waitFor();
   await ada.look("export-with-columns");
   await page.getByRole("link", { name: "Preview" }).click();

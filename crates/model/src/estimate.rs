@@ -59,6 +59,17 @@ mod tests {
         assert_eq!([of(0), of(1), of(10), of(100), of(150), of(151)], [0, 0, 0, 9, 14, 60]);
     }
 
+    /// Worked out apart, with z = 1.96.
+    #[test]
+    fn interval_is_that_of_wilson() {
+        let of = |hits, draws| {
+            let Between { low, high } = Between::of(1_000_000, hits, draws);
+            (low, high)
+        };
+        assert_eq!(of(3, 10), (107_789, 603_227));
+        assert_eq!(of(499, 500), (988_759, 999_647));
+    }
+
     #[test]
     fn interval_holds_the_share_and_stays_within_bounds() {
         let half = Between::of(10_000, 500, 1000);

@@ -162,3 +162,21 @@ pub struct DescribedColumn {
     /// What it becomes by default, such as `first_name` or `properties.tier`; empty: it is not sent.
     pub attribute: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_ANSWER_BYTES, Preview};
+
+    #[test]
+    fn nothing_of_people_is_in_a_log_of_a_preview() {
+        let drawn = vec!["ada@one.example".to_owned()];
+        let preview = Preview { rows: 7, first: drawn.clone(), drawn, ..Preview::default() };
+        assert_eq!(format!("{preview:?}"), "Preview { rows: 7, .. }");
+    }
+
+    /// Words of errors say so.
+    #[test]
+    fn answers_are_of_a_mebibyte_at_most() {
+        assert_eq!(MAX_ANSWER_BYTES, 1024 * 1024);
+    }
+}

@@ -133,7 +133,10 @@ fn numbers(found: &v1::PreviewExportResponse) -> Vec<Number> {
         },
         Number {
             what: "Time at Klaviyo's limits",
-            value: format!("at least {}", counted(found.least_seconds, "second", "seconds")),
+            value: match found.least_seconds {
+                0 => "less than a second".to_owned(),
+                seconds => format!("at least {}", counted(seconds, "second", "seconds")),
+            },
         },
     ]
 }

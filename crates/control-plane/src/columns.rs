@@ -29,7 +29,7 @@ use crate::{
     exports::{lock_export, text},
     rights::may_manage,
     segments::another_question,
-    sources::patterns,
+    sources::patterns_of,
 };
 
 /// Whoever saves an export does not wait longer to hear what becomes of its columns.
@@ -109,18 +109,15 @@ impl ControlPlane {
         let options = export.fields.mapping.options().map_err(Refusal::Invalid)?;
         Ok(Asked::Settle {
             within: String::new(),
-            sources: self.patterns_of(export).await?,
+            sources: self.to_read(export).await?,
             options: text(&options)?,
         })
     }
 
     /// What a run of an export would read, by the same border: the workers' source folder.
-    pub(crate) async fn patterns_of(&self, export: &SavedExport) -> Result<Vec<String>, Error> {
-        let source = match export.fields.source {
-            Some(id) => Some(self.source(id).await?),
-            None => None,
-        };
-        Ok(patterns(&export.fields, source.as_ref()))
+    pub(crate) async fn to_read(&self, export: &SavedExport) -> Result<Vec<String>, Error> {
+        let mut tx = self.store.begin().await?;
+        patterns_of(&mut tx, export).await
     }
 
     /// `by`: whoever has asked for it, if not for saving.

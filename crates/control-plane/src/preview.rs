@@ -71,7 +71,7 @@ impl ControlPlane {
         let columns = self.columns(export).await?.and_then(|it| it.mapping);
         Ok(Asked::Preview {
             within: String::new(),
-            sources: self.patterns_of(export).await?,
+            sources: self.to_read(export).await?,
             options: text(&options)?,
             columns: columns.map(|it| text(&it)).transpose()?,
             list_id: export.fields.list_id.clone(),

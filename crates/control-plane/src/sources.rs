@@ -144,7 +144,7 @@ pub(crate) async fn patterns_of(tx: &mut Tx, export: &SavedExport) -> Result<Vec
 }
 
 /// The segments of an export, with the folder of its source in front of them.
-pub(crate) fn patterns(export: &ExportFields, source: Option<&Source>) -> Vec<String> {
+fn patterns(export: &ExportFields, source: Option<&Source>) -> Vec<String> {
     match source.map_or("", |source| source.folder.as_str()) {
         "" => export.segments.clone(),
         folder => export.segments.iter().map(|segment| format!("{folder}/{segment}")).collect(),

@@ -111,6 +111,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_away_leaves_the_rest_and_never_less_than_nothing() {
+        let all = RowCounts { rows: 10, duplicates: 3, rejected: 2 };
+        let part = RowCounts { rows: 4, duplicates: 1, rejected: 5 };
+        assert_eq!(all.without(part), RowCounts { rows: 6, duplicates: 2, rejected: 0 });
+    }
+
+    #[test]
     fn objects_are_of_the_segments_that_named_them() {
         let segments = [segment(2, None), segment(0, None), segment(1, None)];
         let one = |rows| RowCounts { rows, duplicates: 1, rejected: 2 };

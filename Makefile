@@ -10,7 +10,7 @@ BUF_VERSION := 1.75.0
 BUF_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/segue/buf-$(BUF_VERSION)
 BUF := $(BUF_HOME)/node_modules/.bin/buf
 
-.PHONY: help demo up down test lint contract fmt bench chaos python services kubectl browser
+.PHONY: help demo up down test lint contract fmt bench chaos python services kubectl browser faketime
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -88,11 +88,18 @@ SEED := 1
 SEEDS := 3
 SOAK := 5000000
 
-chaos: services ## Every fault that one machine can make, and what became of every row (an hour)
+chaos: services faketime ## Every fault that one machine can make, and what became of every row (an hour)
 	@echo "Building segue with its kill points (some minutes on a fresh machine) …"
 	cargo build --locked --workspace --bins --profile chaos --quiet
 	$(TARGET)/chaos/chaos --seed $(SEED) --seeds $(SEEDS) --soak $(SOAK) --page docs/reliability.md
 	python3 tests/mutate.py
+
+# One case moves the clocks of the services.
+faketime:
+	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { \
+	  echo "Installing libfaketime (Debian package) …"; \
+	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root=sudo; \
+	  $$as_root apt-get update -q && $$as_root apt-get install -qy --no-install-recommends libfaketime; }
 
 bench: ## Speed and memory, things compared side by side in one run
 	cargo build --locked --release --package segue

@@ -1,6 +1,7 @@
 //! The faults, by the part that they strike.
 
 mod broker;
+mod clocks;
 mod database;
 mod isolation;
 mod kill_points;
@@ -60,7 +61,7 @@ impl Case {
 }
 
 pub fn all() -> Vec<Case> {
-    let groups: [&[Case]; 9] = [
+    let groups: [&[Case]; 10] = [
         processes::CASES,
         &kill_points::cases(),
         broker::CASES,
@@ -70,6 +71,7 @@ pub fn all() -> Vec<Case> {
         source::CASES,
         messages::CASES,
         isolation::CASES,
+        clocks::CASES,
     ];
     groups.concat()
 }
@@ -86,9 +88,9 @@ pub const NOT_COVERED: &[(&str, &str)] = &[
          control-plane (one run makes up for all times that were missed) and tables of the schedules",
     ),
     (
-        "F24",
-        "the clock that decides is PostgreSQL's; it cannot be moved without moving the machine's. Tests of the \
-             control-plane move an injected clock",
+        "F24, the clock of the database",
+        "PostgreSQL's clock decides, and it is the machine's; `clocks-jump` moves those of the services, and tests \
+         of the control-plane move an injected one",
     ),
     (
         "F32, fail-over to a copy",

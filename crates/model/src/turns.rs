@@ -154,6 +154,14 @@ mod tests {
     }
 
     #[test]
+    fn looks_are_announced_up_to_twice_the_slots_so_that_none_is_idle() {
+        let looks = |fresh| Crowd { kind: JobKind::Look, ..uploads('a', 1, 0, fresh) };
+        let slots = Slots { look: 3, ..TEN };
+        assert_eq!(turns(&[looks(99)], slots, |_| 10), [6]);
+        assert_eq!(turns(&[looks(99)], Slots { look: 0, ..TEN }, |_| 10), [0]);
+    }
+
+    #[test]
     fn nothing_is_announced_to_nobody() {
         let mut crowds = [uploads('a', 1, 0, 9), uploads('a', 0, 0, 1)];
         crowds[1].kind = JobKind::Confirm;

@@ -37,8 +37,8 @@ export class Visitor {
     });
     page.on("pageerror", (error) => this.faults.push(`the script failed: ${error}`));
     page.on("console", (message) => {
-      // A form that is refused, and a page that is not for everybody, have a status that browsers note.
-      const noted = /status of (403|422)/.test(message.text());
+      // What cannot be done, a form that is refused, and a page that is not for everybody have a status that browsers note.
+      const noted = /status of (400|403|422)/.test(message.text());
       if (["error", "warning"].includes(message.type()) && !noted) {
         this.faults.push(`the browser complained on ${page.url()}: ${message.text()}`);
       }

@@ -294,6 +294,9 @@ async function pickList(ada) {
 async function runAndWatch(ada) {
   const { page } = ada;
   copyFileSync(join(source, "first.csv"), join(shop, "people.csv"));
+  // It has more columns than the file before, and none is sent unless somebody wants it.
+  await page.getByRole("button", { name: "Settle columns anew" }).click();
+  await page.getByRole("row", { name: /lifetime_value/ }).getByText("number").waitFor();
   await page.getByRole("button", { name: "Run now" }).click();
   await title(page, `Run of ${EXPORT}`);
   const address = new URL(page.url()).pathname;
@@ -385,6 +388,13 @@ async function guarded(ada) {
   await page.goto("/exports");
   await page.getByRole("link", { name: EXPORT, exact: true }).click();
   await page.getByText("fewer profiles than in the last good run by over 50 %").waitFor();
+  // The file lacks columns that were settled: a run would say so and send nothing.
+  await page.getByRole("link", { name: "Preview" }).click();
+  await page.getByText("settle the columns of the export anew").waitFor();
+  await ada.look("export-preview-refused");
+  await page.goBack();
+  await page.getByRole("button", { name: "Settle columns anew" }).click();
+  await page.getByText("The columns are settled anew").waitFor();
   await page.getByLabel("Only the first rows").fill("1,000");
   await page.getByRole("button", { name: "Run a trial" }).click();
   await title(page, `Run of ${EXPORT}`);

@@ -315,7 +315,18 @@ pub struct Confirmation {
 
 #[cfg(test)]
 mod tests {
-    use super::JobKind;
+    use std::collections::BTreeMap;
+
+    use super::{JobKind, Rejects};
+    use crate::RejectReason;
+
+    #[test]
+    fn rejects_are_counted_over_all_reasons() {
+        let by_reason =
+            BTreeMap::from([(RejectReason::EmailInvalid, 3), (RejectReason::RowRagged, 4)]);
+        assert_eq!(Rejects { by_reason, ..Rejects::default() }.total(), 7);
+        assert_eq!(Rejects::default().total(), 0);
+    }
 
     /// Rows hold these words, so a new version must write and read them as the old one did.
     #[test]

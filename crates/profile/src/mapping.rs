@@ -143,3 +143,19 @@ pub struct Warning {
     /// Words for people. It does not quote the cell.
     pub detail: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Mapping;
+
+    #[test]
+    fn only_columns_that_it_has_never_seen_are_noted_as_left_out() {
+        let json = r#"{"entries":[{"attribute":"email","column":"mail"}],"unsent":["$note"]}"#;
+        let mut mapping: Mapping = serde_json::from_str(json).unwrap();
+        let columns = ["mail", "$note", "town", "tier"].map(str::to_owned);
+        mapping.leave_out(&columns);
+        mapping.leave_out(&columns);
+        assert_eq!(mapping.unsent(), ["$note", "town", "tier"]);
+        assert_eq!(mapping.entries().len(), 1);
+    }
+}

@@ -183,6 +183,7 @@ soak has four accounts and three workers, and one fault after the other.
 - *fired*: runs in which the fault came between the first and the last request to Klaviyo.
 - *repeated sends*: the same batch sent again because nobody knew whether it had arrived. It changes nothing in Klaviyo.
 - *recovery*: the longest time after the fault in which nothing was accepted and nothing ended, the time that the fault
-  itself took included. Runs on a machine that did other work besides (`chaos --busy`) have none.
+  itself took included. Runs on a machine that did other work besides (`chaos --busy`) have none. Where a server is
+  started again, its own start is in it, and no other case runs beside.
 
 ";

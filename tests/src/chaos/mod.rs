@@ -29,8 +29,15 @@ use ledger::Outcome;
 use verdict::Verdict;
 use world::Lane;
 
-/// Runs cases, each under each seed, so many at a time. `done` sees each outcome as soon as there is one.
+/// Runs cases, each under each seed, so many at a time, and those that want to be alone behind the others. `done` sees
+/// each outcome as soon as there is one.
 pub fn run(cases: &[Case], seeds: &[u64], lanes: usize, done: &(dyn Fn(&Outcome) + Sync)) {
+    let (alone, others): (Vec<Case>, Vec<Case>) = cases.iter().partition(|case| case.alone);
+    run_beside(&others, seeds, lanes, done);
+    run_beside(&alone, seeds, 1, done);
+}
+
+fn run_beside(cases: &[Case], seeds: &[u64], lanes: usize, done: &(dyn Fn(&Outcome) + Sync)) {
     let work: VecDeque<(Case, u64)> =
         seeds.iter().flat_map(|seed| cases.iter().map(|case| (*case, *seed))).collect();
     let work = Mutex::new(work);

@@ -15,7 +15,8 @@ use crate::chaos::{
 pub(super) const CASES: &[Case] = &[
     Case::new(("F8", "broker-restarted"), "kill -9 of RabbitMQ, and a start", |lane, rng| {
         in_the_middle(lane, rng, Setup::default(), |world, _| world.lane.broker.kill_and_restart())
-    }),
+    })
+    .alone(),
     Case::new(("F8", "broker-stopped"), "RabbitMQ stands still for 3 to 12 s", |lane, rng| {
         in_the_middle(lane, rng, Setup::default(), |world, rng| {
             world.lane.broker.signal("-STOP");
@@ -44,7 +45,8 @@ pub(super) const CASES: &[Case] = &[
                 world.lane.broker.wipe_and_restart();
             })
         },
-    ),
+    )
+    .alone(),
     Case::new(
         ("F10", "broker-memory-alarm"),
         "RabbitMQ takes no messages for want of memory",

@@ -17,7 +17,8 @@ pub(super) const CASES: &[Case] = &[
             world.away(rng, 0..2_000);
             world.lane.database.start();
         })
-    }),
+    })
+    .alone(),
     Case::new(("F32", "database-stopped"), "PostgreSQL stands still for 3 to 15 s", |lane, rng| {
         in_the_middle(lane, rng, Setup::default(), |world, rng| {
             world.lane.database.signal("-STOP");

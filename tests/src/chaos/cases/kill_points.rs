@@ -111,6 +111,7 @@ pub(super) fn cases() -> Vec<Case> {
         what: "the process dies there",
         course: Course::Point(point),
         short: false,
+        alone: false,
     };
     let mut cases: Vec<Case> = POINTS.iter().map(case).collect();
     // A message is done with when what it asks for is committed, and not before.

@@ -37,6 +37,9 @@ pub struct Case {
     course: Course,
     /// It belongs to the short form that all tests include.
     pub short: bool,
+    /// No other case runs beside it: the start of a server is in its recovery, and takes the more processors the
+    /// fewer others want them.
+    pub alone: bool,
 }
 
 impl Case {
@@ -45,11 +48,15 @@ impl Case {
         what: &'static str,
         run: fn(&mut Lane, &mut StdRng) -> Verdict,
     ) -> Self {
-        Self { name, fault, what, course: Course::Own(run), short: false }
+        Self { name, fault, what, course: Course::Own(run), short: false, alone: false }
     }
 
     const fn short(self) -> Self {
         Self { short: true, ..self }
+    }
+
+    const fn alone(self) -> Self {
+        Self { alone: true, ..self }
     }
 
     pub fn run(&self, lane: &mut Lane, rng: &mut StdRng) -> Verdict {

@@ -8,7 +8,7 @@ use segue_model::{
     Endpoint, ExportId,
     estimate::{Between, least_seconds},
     guards::SegmentRead,
-    look::{Asked, Found, Preview},
+    look::{Asked, Found, Preview, Sums},
 };
 use segue_profile::Mapping;
 use segue_store::{StoreError, write::guards};
@@ -59,7 +59,7 @@ impl ControlPlane {
         let damaged = |_| StoreError::Inconsistent { what: format!("the preview of {id}") };
         Ok(Previewed {
             mapping: serde_json::from_str(&preview.mapping).map_err(damaged)?,
-            least_seconds: least_seconds(preview.batches, Endpoint::Import),
+            least_seconds: least_seconds(preview.sums.batches, Endpoint::Import),
             new: self.new_profiles(&export, &preview, by).await?,
             stopped_by: self.stopped_by(&export, &preview).await?,
             preview,
@@ -124,7 +124,7 @@ impl ControlPlane {
             }
             asked += some.len() as u64;
         }
-        let new = Between::of(preview.profiles, asked.saturating_sub(known), asked);
+        let new = Between::of(preview.sums.profiles, asked.saturating_sub(known), asked);
         Ok(NewProfiles::Estimated { asked, known, new })
     }
 
@@ -134,14 +134,14 @@ impl ControlPlane {
         preview: &Preview,
     ) -> Result<Option<String>, Error> {
         let guarded = export.fields.guards.of_run(false, false);
-        let Preview { rows, profiles, .. } = *preview;
+        let Sums { rows, profiles, .. } = preview.sums;
         if !preview.complete {
             // More were read than may be sent, whatever the rest holds.
             return Ok(guarded.check_profiles(profiles).err().map(|tripped| tripped.detail));
         }
         let mut tx = self.store.begin().await?;
         let last = guards::last_good(&mut tx, export.id).await?.map(|last| last.profiles);
-        let read = SegmentRead { rows, profiles, rejected: preview.rejects.values().sum() };
+        let read = SegmentRead { rows, profiles, rejected: preview.sums.rejected() };
         Ok(guarded.check(&read, last).err().map(|tripped| tripped.detail))
     }
 }

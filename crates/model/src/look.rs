@@ -65,15 +65,7 @@ pub enum Found {
 pub struct Preview {
     /// What becomes of the columns, as JSON.
     pub mapping: String,
-    /// Rows that were read, and what they give.
-    pub rows: u64,
-    pub profiles: u64,
-    pub batches: u64,
-    /// Of the bodies.
-    pub bytes: u64,
-    pub duplicates: u64,
-    pub warnings: u64,
-    pub rejects: BTreeMap<RejectReason, u64>,
+    pub sums: Sums,
     /// The first profiles, as they would be sent.
     pub first: Vec<String>,
     pub first_rejects: Vec<PreviewedReject>,
@@ -86,10 +78,30 @@ pub struct Preview {
     pub source_bytes: u64,
 }
 
+/// Rows that were read, and what they give.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sums {
+    pub rows: u64,
+    pub profiles: u64,
+    /// Those that hold a profile: each is a request.
+    pub batches: u64,
+    /// Of the bodies.
+    pub bytes: u64,
+    pub duplicates: u64,
+    pub warnings: u64,
+    pub rejects: BTreeMap<RejectReason, u64>,
+}
+
+impl Sums {
+    pub fn rejected(&self) -> u64 {
+        self.rejects.values().sum()
+    }
+}
+
 /// Nothing of what it holds: that is about people.
 impl fmt::Debug for Preview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Preview").field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("Preview").field("rows", &self.sums.rows).finish_non_exhaustive()
     }
 }
 
@@ -165,12 +177,23 @@ pub struct DescribedColumn {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_ANSWER_BYTES, Preview};
+    use std::collections::BTreeMap;
+
+    use super::{MAX_ANSWER_BYTES, Preview, Sums};
+    use crate::RejectReason;
+
+    #[test]
+    fn rows_that_would_be_rejected_are_counted_over_all_reasons() {
+        let rejects =
+            BTreeMap::from([(RejectReason::EmailInvalid, 3), (RejectReason::RowRagged, 4)]);
+        assert_eq!(Sums { rejects, ..Sums::default() }.rejected(), 7);
+    }
 
     #[test]
     fn nothing_of_people_is_in_a_log_of_a_preview() {
         let drawn = vec!["ada@one.example".to_owned()];
-        let preview = Preview { rows: 7, first: drawn.clone(), drawn, ..Preview::default() };
+        let sums = Sums { rows: 7, ..Sums::default() };
+        let preview = Preview { sums, first: drawn.clone(), drawn, ..Preview::default() };
         assert_eq!(format!("{preview:?}"), "Preview { rows: 7, .. }");
     }
 

@@ -261,7 +261,8 @@ mod tests {
         let Ok(Found::Previewed(told)) = ask(more, preview(Some(mapping.clone()))).await else {
             panic!("no preview")
         };
-        assert_eq!((told.rows, told.profiles, told.batches, told.warnings), (2, 1, 1, 1));
+        let sums = &told.sums;
+        assert_eq!((sums.rows, sums.profiles, sums.batches, sums.warnings), (2, 1, 1, 1));
         assert!(told.complete && told.source_bytes > 0);
         let first: serde_json::Value = serde_json::from_str(&told.first[0]).unwrap();
         assert_eq!(first["attributes"]["properties"], serde_json::json!({ "tier": "gold" }));

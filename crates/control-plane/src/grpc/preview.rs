@@ -1,5 +1,4 @@
-use segue_model::look::{Preview, PreviewedReject};
-use segue_profile::Mapping;
+use segue_model::look::{Preview, PreviewedReject, Sums};
 use segue_proto::v1;
 
 use super::columns::sent;
@@ -8,14 +7,24 @@ use crate::{NewProfiles, Previewed};
 /// What a run would send.
 pub(super) fn preview_message(previewed: Previewed) -> v1::PreviewExportResponse {
     let Previewed { mapping, preview, least_seconds, new, stopped_by } = previewed;
-    let Preview { mapping: _, drawn: _, rows, profiles, batches, bytes, .. } = preview;
-    let Preview { duplicates, warnings, complete, bytes_read, source_bytes, .. } = preview;
-    let rejects = preview.rejects.into_iter().map(|(reason, n)| (reason.to_string(), n));
+    // Destructured, so that a field that is added cannot be forgotten.
+    let Preview {
+        mapping: _,
+        sums,
+        first,
+        first_rejects,
+        drawn: _,
+        complete,
+        bytes_read,
+        source_bytes,
+    } = preview;
+    let Sums { rows, profiles, batches, bytes, duplicates, warnings, rejects } = sums;
+    let rejects = rejects.into_iter().map(|(reason, n)| (reason.to_string(), n));
     v1::PreviewExportResponse {
         columns: sent(&mapping),
-        not_sent: Mapping::unsent(&mapping).to_vec(),
-        first_profiles: preview.first,
-        first_rejects: preview.first_rejects.into_iter().map(reject).collect(),
+        not_sent: mapping.unsent().to_vec(),
+        first_profiles: first,
+        first_rejects: first_rejects.into_iter().map(reject).collect(),
         rows,
         profiles,
         duplicates,

@@ -44,15 +44,15 @@ pub(super) async fn run(
     let (tally, stats) = tokio::task::spawn_blocking(read).await??;
     say(&tally, &stats);
     say_new(embedded, key, target, &tally).await?;
-    if tally.rows == 0 && !args.allow_empty {
+    if tally.sums.rows == 0 && !args.allow_empty {
         ui::say("the segment has no rows: the export would fail (see --allow-empty)");
         return Ok(ExitCode::from(1));
     }
-    if let Some(most) = args.max_profiles.filter(|most| tally.profiles > *most) {
+    if let Some(most) = args.max_profiles.filter(|most| tally.sums.profiles > *most) {
         ui::say(format_args!("more than --max-profiles {most}: the export would fail"));
         return Ok(ExitCode::from(1));
     }
-    Ok(ExitCode::from(if tally.rejects.is_empty() { 0 } else { 3 }))
+    Ok(ExitCode::from(if tally.sums.rejects.is_empty() { 0 } else { 3 }))
 }
 
 fn embedded_scratch(embedded: &Embedded) -> PathBuf {
@@ -67,22 +67,22 @@ fn say(tally: &Tally, stats: &FieldStats) {
     }
     ui::say(format_args!(
         "dry run: {} rows, {} profiles in {} batches ({:.1} MB), {} duplicates, {} warnings",
-        ui::grouped(tally.rows),
-        ui::grouped(tally.profiles),
-        tally.batches,
-        super::report::megabytes(tally.bytes),
-        ui::grouped(tally.duplicates),
-        ui::grouped(tally.warnings),
+        ui::grouped(tally.sums.rows),
+        ui::grouped(tally.sums.profiles),
+        tally.sums.batches,
+        super::report::megabytes(tally.sums.bytes),
+        ui::grouped(tally.sums.duplicates),
+        ui::grouped(tally.sums.warnings),
     ));
     let imports = Endpoint::Import.limits();
-    let seconds = least_seconds(tally.batches, Endpoint::Import);
+    let seconds = least_seconds(tally.sums.batches, Endpoint::Import);
     ui::say(format_args!(
         "  {} requests: at least {seconds} s at Klaviyo's limits ({}/s, {}/min)",
-        tally.batches, imports.burst, imports.steady
+        tally.sums.batches, imports.burst, imports.steady
     ));
-    let rejected: u64 = tally.rejects.values().sum();
+    let rejected = tally.sums.rejected();
     ui::say(format_args!("  {} rows would be rejected", ui::grouped(rejected)));
-    for (reason, n) in &tally.rejects {
+    for (reason, n) in &tally.sums.rejects {
         ui::say(format_args!("    {reason:<24} {:>12}  {}", ui::grouped(*n), reason.fix()));
     }
     if let Some(first) = tally.first.first() {
@@ -117,13 +117,14 @@ async fn say_new(
         }
     }
     let drawn = tally.drawn.len() as u64;
-    let Between { low, high } = Between::of(tally.profiles, drawn.saturating_sub(known), drawn);
+    let Between { low, high } =
+        Between::of(tally.sums.profiles, drawn.saturating_sub(known), drawn);
     ui::say(format_args!(
         "  new profiles: between {} and {}, by {} of {} looked up (Klaviyo bills by active profiles)",
         ui::grouped(low),
         ui::grouped(high),
         ui::grouped(drawn),
-        ui::grouped(tally.profiles)
+        ui::grouped(tally.sums.profiles)
     ));
     Ok(())
 }

@@ -88,13 +88,7 @@ fn told(
     };
     Ok(Preview {
         mapping: json(mapping)?,
-        rows: tally.rows,
-        profiles: tally.profiles,
-        batches: tally.batches,
-        bytes: tally.bytes,
-        duplicates: tally.duplicates,
-        warnings: tally.warnings,
-        rejects: tally.rejects,
+        sums: tally.sums,
         first: tally.first.iter().map(|it| short(it)).collect(),
         first_rejects: tally.first_rejects.into_iter().map(reject).collect(),
         drawn: tally.drawn,

@@ -1,8 +1,8 @@
 //! What a reading would send, counted, with some of it to look at.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
-use segue_model::RejectReason;
+use segue_model::{RejectReason, look::Sums};
 use segue_staging::RejectRecord;
 
 use super::{Cut, ReadError, Sink};
@@ -23,14 +23,7 @@ pub struct Kept {
 /// Counts what is cut and throws it away.
 #[derive(Debug, Default)]
 pub struct Tally {
-    pub rows: u64,
-    pub profiles: u64,
-    pub batches: u64,
-    /// Of the bodies.
-    pub bytes: u64,
-    pub duplicates: u64,
-    pub warnings: u64,
-    pub rejects: BTreeMap<RejectReason, u64>,
+    pub sums: Sums,
     /// JSON, as it would be sent.
     pub first: Vec<String>,
     pub first_rejects: Vec<RejectRecord>,
@@ -59,15 +52,16 @@ impl Tally {
 
 impl Sink for Tally {
     fn take(&mut self, cut: Cut) -> Result<(), ReadError> {
-        self.rows += cut.rows;
-        self.profiles += cut.profiles;
-        self.batches += u64::from(cut.profiles > 0);
-        self.bytes += cut.body.len() as u64;
-        self.duplicates += cut.duplicates;
-        self.warnings += cut.warnings;
+        let sums = &mut self.sums;
+        sums.rows += cut.rows;
+        sums.profiles += cut.profiles;
+        sums.batches += u64::from(cut.profiles > 0);
+        sums.bytes += cut.body.len() as u64;
+        sums.duplicates += cut.duplicates;
+        sums.warnings += cut.warnings;
         self.keep_rejects(&cut.reject_records);
         for (reason, n) in cut.rejects {
-            *self.rejects.entry(reason).or_default() += n;
+            *self.sums.rejects.entry(reason).or_default() += n;
         }
         self.bytes_read = self.read;
         Ok(())

@@ -23,17 +23,17 @@ pub(super) const CASES: &[Case] = &[Case::new(
 /// A time of day that is not the true one, for processes that are started with its environment.
 struct Clock {
     folder: TempDir,
-    library: PathBuf,
+    preloaded: PathBuf,
 }
 
 impl Clock {
     fn new() -> Self {
-        let library = fs::read_dir("/usr/lib")
+        let preloaded = fs::read_dir("/usr/lib")
             .unwrap()
             .map(|entry| entry.unwrap().path().join("faketime/libfaketimeMT.so.1"))
             .find(|path| path.exists())
             .expect("Debian's package libfaketime is needed");
-        let clock = Self { folder: tempfile::tempdir().unwrap(), library };
+        let clock = Self { folder: tempfile::tempdir().unwrap(), preloaded };
         clock.set(0);
         clock
     }
@@ -51,7 +51,7 @@ impl Clock {
 
     fn environment(&self) -> [(&'static str, String); 4] {
         [
-            ("LD_PRELOAD", self.library.display().to_string()),
+            ("LD_PRELOAD", self.preloaded.display().to_string()),
             ("FAKETIME_TIMESTAMP_FILE", self.file().display().to_string()),
             // So many seconds pass before a process looks again.
             ("FAKETIME_CACHE_DURATION", "1".to_owned()),

@@ -3,7 +3,7 @@
 use segue_access::Role;
 use segue_model::{
     RejectReason,
-    look::{Asked, Found, Preview, PreviewedReject},
+    look::{Asked, Found, Preview, PreviewedReject, Sums},
     work::{Claimed, Looked, Verdict, Work},
 };
 use segue_proto::v1::{self, export_service_client::ExportServiceClient};
@@ -21,13 +21,15 @@ fn found(drawn: &[&str]) -> Preview {
         mapping:
             json!({ "entries": [{ "attribute": "email", "column": "mail" }], "unsent": ["x"] })
                 .to_string(),
-        rows: 400,
-        profiles: 300,
-        batches: 151,
-        bytes: 9000,
-        duplicates: 10,
-        warnings: 3,
-        rejects: [(RejectReason::EmailInvalid, 90)].into(),
+        sums: Sums {
+            rows: 400,
+            profiles: 300,
+            batches: 151,
+            bytes: 9000,
+            duplicates: 10,
+            warnings: 3,
+            rejects: [(RejectReason::EmailInvalid, 90)].into(),
+        },
         first: vec!["{}".to_owned()],
         first_rejects: vec![PreviewedReject {
             file: "a.csv".to_owned(),

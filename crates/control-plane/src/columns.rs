@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use segue_access::Principal;
 use segue_model::{
-    ExportId, Micros,
+    ExportId, Micros, SourceId,
     look::{Asked, Found},
 };
 use segue_profile::Mapping;
@@ -20,7 +20,7 @@ use segue_store::{
         exports, runs,
     },
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
@@ -34,6 +34,7 @@ use crate::{
 
 /// Whoever saves an export does not wait longer to hear what becomes of its columns.
 const PATIENCE: Duration = Duration::from_secs(10);
+const EXPORT_CHANGED: &str = "EXPORT_CHANGED";
 
 /// What becomes of the columns of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,14 @@ pub struct Columns {
     pub new_columns: Vec<String>,
     /// When it was found, or when looking for it failed.
     pub settled: Micros,
+}
+
+/// What [`ExportFields::columns_key`] is made of. A struct, since its fields are written in one order by every build.
+#[derive(Serialize)]
+struct Key<'a> {
+    source: Option<SourceId>,
+    segments: &'a [String],
+    mapping: &'a crate::Mapping,
 }
 
 /// What is wanted to be known of a frozen plan.
@@ -70,7 +79,7 @@ impl ControlPlane {
     pub async fn settle_columns(&self, id: ExportId, by: &Principal) -> Result<Columns, Error> {
         let export = self.managed(id, by).await?;
         match self.look(&self.wanted(&export).await?).await? {
-            Ok(Found::Settled { mapping }) => self.keep(&export, Ok(mapping), Some(by)).await,
+            Ok(Found::Settled { mapping }) => self.keep_anew(&export, &mapping, by).await,
             Ok(_) => Err(another_question()),
             Err(words) => Err(Refusal::invalid("export.segments", words).into()),
         }
@@ -102,7 +111,7 @@ impl ControlPlane {
             Ok(Err(words)) | Err(Error::Refused(Refusal::Unreachable { words, .. })) => Err(words),
             Err(err) => return Err(err),
         };
-        self.keep(export, found, None).await.map(drop)
+        self.keep_first(export, &found).await
     }
 
     async fn wanted(&self, export: &SavedExport) -> Result<Asked, Error> {
@@ -120,38 +129,54 @@ impl ControlPlane {
         patterns_of(&mut tx, export).await
     }
 
-    /// `by`: whoever has asked for it, if not for saving.
-    async fn keep(
+    /// Keeps what saving has found, unless a run has decided meanwhile: what one has gone by stays.
+    async fn keep_first(
         &self,
         export: &SavedExport,
-        found: Result<String, String>,
-        by: Option<&Principal>,
-    ) -> Result<Columns, Error> {
+        found: &Result<String, String>,
+    ) -> Result<(), Error> {
         let settled_for = export.fields.columns_key()?;
-        let (mapping, problem) = match found {
-            Ok(mapping) => (Some(mapping), String::new()),
-            Err(words) => (None, words),
-        };
         self.store
             .retry("keep_columns", || async {
                 let mut tx = self.store.begin().await?;
                 // Whoever has changed it meanwhile settles it, too.
                 let now = lock_export(&mut tx, export.id).await?;
-                let kept = ExportColumns {
-                    settled_for: settled_for.clone(),
-                    mapping: mapping.clone(),
-                    problem: problem.clone(),
-                    new_columns: "[]".to_owned(),
-                    settled: tx.now(),
-                };
-                if now.fields.columns_key()? == settled_for {
+                let kept = columns::of(&mut tx, export.id).await?;
+                let is_settled =
+                    kept.is_some_and(|it| it.settled_for == settled_for && it.mapping.is_some());
+                if now.fields.columns_key()? == settled_for && !is_settled {
+                    let kept = kept_now(&tx, settled_for.clone(), found);
                     columns::keep(&mut tx, export.id, &kept).await?;
                 }
-                let columns = decode(export.id, kept)?;
-                if let Some(by) = by {
-                    let detail = json!({ "after": columns.mapping });
-                    note(&mut tx, by, Action::ExportSettle, export.id, &detail).await?;
+                Ok(tx.commit().await?)
+            })
+            .await
+    }
+
+    /// Replaces what is kept by what somebody wanted to be found anew.
+    async fn keep_anew(
+        &self,
+        export: &SavedExport,
+        mapping: &str,
+        by: &Principal,
+    ) -> Result<Columns, Error> {
+        let id = export.id;
+        let settled_for = export.fields.columns_key()?;
+        self.store
+            .retry("settle_columns", || async {
+                let mut tx = self.store.begin().await?;
+                let now = lock_export(&mut tx, id).await?;
+                may_manage(&mut tx, by, &now).await?;
+                if now.fields.columns_key()? != settled_for {
+                    let words =
+                        "somebody has changed the export meanwhile: look at it, and ask again";
+                    return Err(Refusal::blocked(EXPORT_CHANGED, id, words.to_owned()).into());
                 }
+                let kept = kept_now(&tx, settled_for.clone(), &Ok(mapping.to_owned()));
+                columns::keep(&mut tx, id, &kept).await?;
+                let columns = decode(id, kept)?;
+                let detail = json!({ "after": columns.mapping });
+                note(&mut tx, by, Action::ExportSettle, id, &detail).await?;
                 tx.commit().await?;
                 Ok(columns)
             })
@@ -159,11 +184,22 @@ impl ControlPlane {
     }
 }
 
+/// What is kept of `found`: the mapping, or why there is none.
+fn kept_now(tx: &Tx, settled_for: String, found: &Result<String, String>) -> ExportColumns {
+    ExportColumns {
+        settled_for,
+        mapping: found.as_ref().ok().cloned(),
+        problem: found.as_ref().err().cloned().unwrap_or_default(),
+        new_columns: "[]".to_owned(),
+        settled: tx.now(),
+    }
+}
+
 impl ExportFields {
     /// What decides over the columns: as long as it is the same, they stay settled.
     pub(crate) fn columns_key(&self) -> Result<String, Error> {
         let Self { source, segments, mapping, .. } = self;
-        text(&json!({ "source": source, "segments": segments, "mapping": mapping }))
+        text(&Key { source: *source, segments, mapping })
     }
 }
 
@@ -206,13 +242,7 @@ pub(crate) async fn note_read(tx: &mut Tx, run: &runs::Run, plan: &str) -> Resul
         Some(kept) if is_settled => {
             ExportColumns { new_columns: new_columns(id, &kept, &read)?, ..kept }
         }
-        _ => ExportColumns {
-            settled_for: settled_for.clone(),
-            mapping: Some(text(&read)?),
-            problem: String::new(),
-            new_columns: "[]".to_owned(),
-            settled: tx.now(),
-        },
+        _ => kept_now(tx, settled_for.clone(), &Ok(text(&read)?)),
     };
     Ok(columns::keep(tx, id, &kept).await?)
 }

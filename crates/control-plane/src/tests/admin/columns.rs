@@ -12,7 +12,7 @@ use tonic::Code;
 use super::{
     World, export, field_names, fields,
     looks::{LOOKS, answer, next, worker_is_there},
-    refused, run_id,
+    obstacles, refused, run_id,
 };
 use crate::{
     ControlPlane,
@@ -182,6 +182,53 @@ async fn what_concerns_columns_unsettles_them_and_an_earlier_run_does_not_settle
     };
     let reply = world.exports().update_export(renamed).await.unwrap().into_inner();
     assert_eq!(reply.columns, Some(before));
+}
+
+#[tokio::test]
+async fn what_a_run_has_gone_by_stays_whatever_saving_finds_later() {
+    let world = World::new().await;
+    let connection = world.connection().await;
+    worker_is_there(&world.cp, LOOKS).await;
+    let mut exports = world.exports();
+    let request = v1::CreateExportRequest {
+        export: Some(export(&connection.id)),
+        ..v1::CreateExportRequest::default()
+    };
+    let saving = tokio::spawn(async move { exports.create_export(request).await });
+    let Claimed { claim: look, .. } = next(&world.cp).await;
+    let all = v1::ListExportsRequest::default();
+    let saved = world.exports().list_exports(all).await.unwrap().into_inner().exports;
+    let (run, Reader { claim, work }) = world.reader(&saved[0].id, "one").await;
+    assert_eq!(work.columns, None);
+    let found = mapping(&["email", "tier"], &[]);
+    world.cp.plan(claim, &plan(&found), &[]).await.unwrap();
+    let failed = Verdict::Looked(Looked::Failed("people/*.csv: no file".to_owned()));
+    world.cp.finish(look, failed).await.unwrap();
+    let reply = saving.await.unwrap().unwrap().into_inner();
+    assert_eq!(reply.columns.unwrap().sent.len(), 2);
+    world.ends(run, claim).await;
+    let (_, Reader { work, .. }) = world.reader(&saved[0].id, "two").await;
+    assert_eq!(serde_json::from_str::<Value>(&work.columns.unwrap()).unwrap(), found);
+}
+
+#[tokio::test]
+async fn columns_that_were_found_for_what_the_export_said_before_are_refused() {
+    let world = World::new().await;
+    let export = world.export().await.id;
+    worker_is_there(&world.cp, LOOKS).await;
+    let settling = tokio::spawn({
+        let (mut exports, export_id) = (world.exports(), export.clone());
+        async move { exports.settle_columns(v1::SettleColumnsRequest { export_id }).await }
+    });
+    let Claimed { claim, .. } = next(&world.cp).await;
+    // Its columns are looked for as well, by whoever changes it.
+    let changed = mapping(&["email", "rank"], &[]);
+    tokio::join!(world.rename_tier(&export), answers(&world.cp, Ok(changed)));
+    let found = Found::Settled { mapping: mapping(&["email", "tier"], &[]).to_string() };
+    world.cp.finish(claim, answer(&found)).await.unwrap();
+    let refused = obstacles(settling.await.unwrap());
+    assert_eq!(refused, [("EXPORT_CHANGED".to_owned(), export.clone())]);
+    assert_eq!(world.columns(&export).await.sent[1].attribute, "properties.rank");
 }
 
 #[tokio::test]

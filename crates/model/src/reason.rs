@@ -225,6 +225,8 @@ codes! {
         NoConnection = "no_connection", "Give the export another connection.";
         /// The export is disabled.
         ExportDisabled = "export_disabled", "Enable it with segue exports enable.";
+        /// Somebody has changed the export while a worker looked at its columns.
+        ExportChanged = "export_changed", "Look at the export, and ask again.";
         /// The export runs for somebody who may not run it any more.
         OwnerLost = "owner_lost", "Let an administrator give it to somebody else with segue exports update --owner.";
         /// The control-plane cannot open the key of the connection, or does not find it where the connection refers to.

@@ -182,6 +182,11 @@ const REFUSAL: &[Met] = &[
         "connection_that_is_removed_stops_its_runs_and_leaves_its_exports",
     ),
     Met("export_disabled", RIGHTS, "disabled_export_runs_neither_by_itself_nor_when_asked_to"),
+    Met(
+        "export_changed",
+        COLUMNS,
+        "columns_that_were_found_for_what_the_export_said_before_are_refused",
+    ),
     Met("owner_lost", RIGHTS, "scheduled_run_acts_for_the_owner_and_stops_when_they_may_no_more"),
     Met("key_unreadable", COMMANDS, "key_of_another_master_key_starts_nothing"),
     Met("not_of_an_export", RETRIES, "retry_needs_the_export"),
@@ -200,6 +205,7 @@ const COMMANDS: &str = "crates/control-plane/src/tests/admin/commands.rs";
 const CONNECTIONS: &str = "crates/control-plane/src/tests/admin/connections.rs";
 const LISTS: &str = "crates/control-plane/src/tests/admin/lists.rs";
 const RETRIES: &str = "crates/control-plane/src/tests/admin/retries.rs";
+const COLUMNS: &str = "crates/control-plane/src/tests/admin/columns.rs";
 const RIGHTS: &str = "crates/control-plane/src/tests/admin/rights.rs";
 const RUNS: &str = "crates/control-plane/src/tests/admin/runs.rs";
 const NOT_OBEYED: &str = "what_cannot_be_obeyed_is_answered_with_the_id_of_its_request";
